@@ -1,0 +1,308 @@
+"""Artifacts: immutable folders with a manifest.
+
+A folder is staged beside its final name, every file is fsynced and hashed, `manifest.json` is written last,
+and the folder is renamed into place: a folder without a valid manifest does not exist. `Artifact.open`
+verifies every file before anything reads it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lextune.core.errors import ArtifactError, MachineError
+from lextune.core.provenance import code_revision, machine, package_versions
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+T = TypeVar("T", bound=BaseModel)
+SCRATCH = "checkpoints"  # folder inside a staged artifact that survives a kill and is removed on sealing
+
+
+class FileEntry(BaseModel):
+    """Hash and size of one file of an artifact."""
+
+    model_config = ConfigDict(frozen=True)
+    sha256: str
+    size: int
+
+
+class Manifest(BaseModel):
+    """What an artifact is, what it was made of, and by what. `hash` covers the files, not the circumstances."""
+
+    model_config = ConfigDict(frozen=True)
+    format: int = FORMAT
+    kind: str
+    stage: str
+    stage_version: int
+    config: dict[str, Any]
+    seed: int
+    inputs: dict[str, str]
+    parents: dict[str, str]
+    files: dict[str, FileEntry]
+    hash: str
+    code_revision: str
+    packages: dict[str, str]
+    machine: str
+    created: str
+    seconds: float
+    summary: dict[str, Any]
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex sha256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Return the hex sha256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomic(path: Path, data: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        MachineError: the disk is full or cannot be written.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(raw)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> MachineError:
+    """Turn a failed write into the error a user can act on."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(
+            "the disk is full",
+            where=str(path.parent),
+            do="free space or choose another folder with --out, then run the same command again",
+        )
+    return MachineError(
+        f"cannot write: {error.strerror or error}",
+        where=str(path),
+        do="check the folder's permissions or choose another with --out",
+    )
+
+
+def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> int:
+    """Write rows as JSON Lines and return how many there were."""
+    count = 0
+    with path.open("w", encoding="utf-8") as stream:
+        for row in rows:
+            if isinstance(row, BaseModel):
+                stream.write(row.model_dump_json())
+            else:
+                stream.write(json.dumps(row, ensure_ascii=False))
+            stream.write("\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path, model: type[T]) -> Iterator[T]:
+    """Yield the rows of a JSON Lines file as `model`, one at a time."""
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            yield model.model_validate_json(line)
+
+
+class Artifact:
+    """A sealed folder. Open one with `Artifact.open`, make one with `ArtifactStore.build`."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+
+    @property
+    def hash(self) -> str:
+        return self.manifest.hash
+
+    @property
+    def kind(self) -> str:
+        return self.manifest.kind
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the artifact's files.
+
+        Raises:
+            ArtifactError: the artifact has no such file.
+        """
+        if name not in self.manifest.files:
+            raise ArtifactError(f"a {self.kind} artifact without {name}", where=str(self.path))
+        return self.path / name
+
+    def json(self, name: str) -> Any:
+        """Return one of the artifact's JSON files, parsed."""
+        return json.loads(self.file(name).read_text(encoding="utf-8"))
+
+    @classmethod
+    def open(cls, path: Path | str, *, kind: str | None = None, verify: bool = True) -> Artifact:
+        """Open a sealed folder and verify the hash of every file.
+
+        Raises:
+            ArtifactError: no valid manifest, another kind than `kind`, a file missing or changed.
+        """
+        path = Path(path)
+        manifest = _read_manifest(path)
+        if kind is not None and manifest.kind != kind:
+            raise ArtifactError(
+                f"this is a {manifest.kind}, a {kind} is needed",
+                where=str(path),
+                do=f"pass the folder of a {kind}; `lextune show {path.name}` says what this one is",
+            )
+        for name, entry in manifest.files.items():
+            file = path / name
+            if not file.is_file():
+                raise _damaged(path, f"{name} is missing")
+            if file.stat().st_size != entry.size or (verify and sha256_file(file) != entry.sha256):
+                raise _damaged(path, f"{name} does not match its hash in the manifest")
+        return cls(path, manifest)
+
+
+def _damaged(path: Path, what: str) -> ArtifactError:
+    return ArtifactError(
+        f"damaged artifact: {what}",
+        where=str(path),
+        do="delete the folder and run the same command again: it is rebuilt",
+    )
+
+
+def _read_manifest(path: Path) -> Manifest:
+    file = path / MANIFEST
+    try:
+        return Manifest.model_validate_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(
+            "not an artifact: no manifest.json (half-written folders have none)",
+            where=str(path),
+            do="give the folder of a finished stage, or run the command that makes it again",
+        ) from None
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise ArtifactError(
+            f"unreadable manifest.json ({type(error).__name__})",
+            where=str(path),
+            do="delete the folder and run the same command again: it is rebuilt",
+        ) from None
+
+
+class ArtifactStore:
+    """A folder of artifacts, named `<stage>-<key12>`, where the key covers stage, config, seed and inputs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @staticmethod
+    def key(stage: str, version: int, config: Any, seed: int, inputs: Mapping[str, str]) -> str:
+        """Return the reuse key: two runs with the same key would make the same artifact."""
+        return sha256_json([stage, version, config, seed, dict(inputs)])
+
+    def path(self, stage: str, key: str) -> Path:
+        """Return where the artifact with this key lies or would lie."""
+        return self.root / f"{stage}-{key[:12]}"
+
+    def staging(self, stage: str, key: str) -> Path:
+        """Return where the artifact with this key is staged; it keeps checkpoints over a kill."""
+        return self.root / f".{stage}-{key[:12]}.partial"
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """Return the sealed artifact with this key, None where there is none or it is damaged."""
+        try:
+            return Artifact.open(self.path(stage, key))
+        except ArtifactError:
+            return None
+
+    def build(
+        self,
+        header: Mapping[str, Any],
+        key: str,
+        make: Callable[[Path], dict[str, Any]],
+    ) -> Artifact:
+        """Stage a folder, let `make` fill it and return a summary, then seal it.
+
+        Args:
+            header: kind, stage, stage_version, config, seed, inputs (name to hash), parents (name to folder).
+            key: the reuse key from `key`.
+            make: fills the staged folder; what it left under `checkpoints/` in a killed run is still there.
+
+        Raises:
+            MachineError: the disk is full or cannot be written; nothing is left at the final name.
+        """
+        stage = header["stage"]
+        staging, final = self.staging(stage, key), self.path(stage, key)
+        started = time.monotonic()
+        try:
+            self._clear(staging)
+            summary = make(staging)
+            shutil.rmtree(staging / SCRATCH, ignore_errors=True)
+            manifest = self._manifest(staging, header, summary, time.monotonic() - started)
+            write_atomic(staging / MANIFEST, manifest.model_dump_json(indent=1))
+            if final.exists():
+                shutil.rmtree(final)
+            staging.rename(final)
+            _fsync_folder(self.root)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                shutil.rmtree(staging, ignore_errors=True)
+                raise disk_error(error, final) from error
+            raise
+        return Artifact(final, manifest)
+
+    @staticmethod
+    def _clear(staging: Path) -> None:
+        staging.mkdir(parents=True, exist_ok=True)
+        for child in staging.iterdir():
+            if child.name == SCRATCH:
+                continue
+            if child.is_dir():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+
+    @staticmethod
+    def _manifest(
+        staging: Path, header: Mapping[str, Any], summary: dict[str, Any], seconds: float
+    ) -> Manifest:
+        files = {}
+        for file in sorted(p for p in staging.rglob("*") if p.is_file()):
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+            name = file.relative_to(staging).as_posix()
+            files[name] = FileEntry(sha256=sha256_file(file), size=file.stat().st_size)
+        content = sha256_json({"kind": header["kind"], "files": {n: e.sha256 for n, e in files.items()}})
+        return Manifest(
+            **header,
+            files=files,
+            hash=content,
+            code_revision=code_revision(),
+            packages=package_versions(),
+            machine=machine(),
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            seconds=round(seconds, 2),
+            summary=summary,
+        )
+
+
+def _fsync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,138 @@
+"""The records that travel between stages. Offsets are Unicode code points, end exclusive, everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(_Frozen):
+    """A half-open range [start, end) of code points into one document's text."""
+
+    start: int
+    end: int
+
+
+class FieldLabel(_Frozen):
+    """What an annotator said of one field of one document.
+
+    `parts` are the quoted texts (CSV cells split at `<omitted>`); `spans[i]` holds every occurrence of
+    `parts[i]` in the text, chosen one first; `answer` is the normalised answer as annotated (raw string),
+    None where there is none. No parts means null (the null contract).
+    """
+
+    parts: tuple[str, ...] = ()
+    spans: tuple[tuple[Span, ...], ...] = ()
+    answer: str | None = None
+
+    @property
+    def present(self) -> bool:
+        return bool(self.parts)
+
+
+class Document(_Frozen):
+    """One document: text, page map and, where it is annotated, labels.
+
+    `pages[i]` is the span of page i + 1 in `text`; empty where the source has no pages. `labels` holds a
+    FieldLabel for every field that was assessed; a field that is missing from it was not assessed.
+    `sha256` is of the source's bytes.
+    """
+
+    id: str
+    name: str
+    sha256: str
+    text: str
+    pages: tuple[Span, ...] = ()
+    contract_type: str | None = None
+    source: str | None = None
+    labels: dict[str, FieldLabel] = Field(default_factory=dict)
+
+    def page_of(self, offset: int) -> int | None:
+        """Return the 1-based page that holds code point `offset`, None where there are no pages."""
+        for number, page in enumerate(self.pages, start=1):
+            if offset < page.end:
+                return number
+        return len(self.pages) or None
+
+
+class Drop(_Frozen):
+    """One thing that did not go on: n_in = n_out + n_dropped, each with its reason."""
+
+    what: str
+    where: str
+    reason: str
+
+
+class Quote(_Frozen):
+    """A verbatim piece of the document: document_text[start:end] == text."""
+
+    text: str
+    start: int
+    end: int
+    page: int | None
+
+
+class FieldAnswer(_Frozen):
+    """The public answer for one field that is present. `status` is `accepted` or `review`."""
+
+    answer: Any
+    quotes: tuple[Quote, ...]
+    confidence: float
+    status: str
+
+
+class DocumentInfo(_Frozen):
+    """Identity of the document that was read; `pages` is None where the source has none."""
+
+    name: str
+    sha256: str
+    pages: int | None
+    characters: int
+
+
+class Record(_Frozen):
+    """The public record of one document: every field of the schema is a key of `fields`, in order."""
+
+    document: DocumentInfo
+    release: str
+    schema_name: str = Field(serialization_alias="schema")
+    fields: dict[str, FieldAnswer | None]
+    not_assessed: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON types, in the public layout."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class Candidate(_Frozen):
+    """A quoted place that could answer `field`, with its calibrated confidence, before any threshold."""
+
+    field: str
+    start: int
+    end: int
+    confidence: float
+
+
+class Usage(_Frozen):
+    """What answering one document took. `outputs` counts generations, `valid` those that parsed."""
+
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    generated_tokens: int = 0
+    windows: int = 0
+    outputs: int = 0
+    valid: int = 0
+
+
+class Prediction(_Frozen):
+    """One arm's answer for one document: the public record, and what scoring needs beside it."""
+
+    document_id: str
+    record: Record
+    candidates: tuple[Candidate, ...] = ()
+    usage: Usage = Usage()
