@@ -1,0 +1,213 @@
+"""CUAD as a table: `master_clauses.csv` (quotes and answers) beside `full_contract_txt/` (the contracts).
+
+Contract types come from `contract_types.csv` (Filename, Contract Type) where there is one, else from the
+folder of the contract's PDF in `full_contract_pdf/`, else from its file name.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lextune.core.errors import DataError, shorten
+from lextune.core.records import Document, Drop, FieldLabel
+from lextune.data.importers.labels import fields_by_key, make_label, read_text, split_quotes
+from lextune.data.importers.names import contract_type_of, match_names, name_key
+from lextune.data.importers.report import Imported, Mistake, refuse
+from lextune.expert.schema import Schema
+from lextune.text.spans import CollapsedText
+
+TABLE, TEXTS = "master_clauses.csv", "full_contract_txt"
+TYPES, PDFS = "contract_types.csv", "full_contract_pdf"
+FILENAME, ANSWER = "Filename", "-Answer"
+Parts = dict[str, tuple[str, ...]]  # of one contract, by field
+_LIST = re.compile(r"\s*\[\s*(['\"]|\]\s*$)")
+
+
+class Row(NamedTuple):
+    """One line of a table: its first line in the file, its cells by column."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+def import_table(folder: Path, schema: Schema) -> Imported:
+    """Read the CSV layout of CUAD; see `lextune.data.importers.cuad.import_cuad`."""
+    path = folder / TABLE
+    columns, rows = read_table(path, (FILENAME,))
+    fields, drops = _fields(columns, schema, path)
+    quotes = _read_cells(path, rows, fields)
+    files = sorted(file for file in (folder / TEXTS).iterdir() if file.suffix.lower() == ".txt")
+    names = [row.cells[FILENAME] for row in rows]
+    matches = match_names(names, [file.name for file in files])
+    types = _contract_types(folder)
+    documents = []
+    for index, row in enumerate(rows):
+        if index in matches.failures:
+            where = f"{path.name}:{row.line}, {names[index]}"
+            drops.append(Drop(what="contract", where=where, reason=matches.failures[index]))
+            continue
+        file = files[matches.pairs[index]]
+        answers = {field: row.cells[column + ANSWER] for column, field in fields.items()}
+        document, lost = _document(file, quotes[index], answers, types)
+        documents.append(document)
+        drops.extend(lost)
+    used = set(matches.pairs.values())
+    drops.extend(
+        Drop(what="contract", where=f"{TEXTS}/{file.name}", reason=f"no row of {TABLE} names this file")
+        for place, file in enumerate(files)
+        if place not in used
+    )
+    return Imported(tuple(documents), drops)
+
+
+def read_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[Row]]:
+    """Read a CSV file with a header.
+
+    Raises:
+        DataError: not UTF-8, not CSV, a required column is missing, a row is too long or too short, no rows.
+    """
+    _, text = read_text(path)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows, mistakes, end = [], list[Mistake](), 0
+    columns: list[str] = []
+    try:
+        columns = [name.strip() for name in next(reader, [])]
+        end = reader.line_num
+        for cells in reader:
+            line, end = end + 1, reader.line_num
+            if len(cells) == len(columns):
+                rows.append(Row(line, dict(zip(columns, cells, strict=True))))
+            elif cells:
+                what = f"{len(cells)} cells, the header has {len(columns)}"
+                mistakes.append(Mistake(f"{path.name}:{line}", what))
+    except csv.Error as error:
+        do = "look for an unclosed quotation mark in the row that begins there"
+        raise DataError(f"not a CSV table: {error}", where=f"{path}:{end + 1}", do=do) from None
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise missing_columns(path, missing)
+    if mistakes:
+        raise refuse(mistakes, str(path), "give every row as many cells as the header has")
+    if not rows:
+        raise DataError("a table without rows", where=str(path), do="give the complete file")
+    return columns, rows
+
+
+def missing_columns(path: Path, missing: Sequence[str]) -> DataError:
+    """Return the error for columns that a table lacks."""
+    listed = ", ".join(repr(name) for name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    what = f"missing column{'s' if len(missing) > 1 else ''} {listed}"
+    return DataError(what, where=f"{path}:1", do="give the table in CUAD's layout")
+
+
+def _fields(columns: Sequence[str], schema: Schema, path: Path) -> tuple[dict[str, str], list[Drop]]:
+    """Return the schema's field of each column of quotes, and a Drop for each column that has none."""
+    known = fields_by_key(schema)
+    fields, drops = {}, []
+    for column in columns:
+        field = known.get(name_key(column.removesuffix(ANSWER)))
+        if column == FILENAME or (field and column.endswith(ANSWER)):
+            continue
+        if field:
+            fields[column] = field
+        else:
+            reason = f"the schema {schema.name} has no field of this name"
+            drops.append(Drop(what="column", where=f"{path.name}, {column}", reason=reason))
+    missing = [column + ANSWER for column in fields if column + ANSWER not in columns]
+    missing += [
+        column.removesuffix(ANSWER)
+        for column in columns
+        if column.endswith(ANSWER)
+        and name_key(column.removesuffix(ANSWER)) in known
+        and column.removesuffix(ANSWER) not in columns
+    ]
+    if missing:
+        raise missing_columns(path, missing)
+    if not fields:
+        raise DataError(
+            f"no column is a field of the schema {schema.name}",
+            where=f"{path}:1",
+            do=f"name the columns like the fields: {', '.join(repr(n) for n in schema.names[:3])}, ...",
+        )
+    return fields, drops
+
+
+def _read_cells(path: Path, rows: Sequence[Row], fields: Mapping[str, str]) -> list[Parts]:
+    """Return the quoted parts of every row; all bad cells make one error."""
+    parts, mistakes = [], list[Mistake]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a backslash in a contract is no concern of the user's
+        for row in rows:
+            of_row: Parts = {}
+            for column, field in fields.items():
+                try:
+                    of_row[field] = split_quotes(parse_cell(row.cells[column]))
+                except ValueError:
+                    what = f"not a Python list of quotes: {shorten(row.cells[column], 40)!r}"
+                    mistakes.append(Mistake(f"{path.name}:{row.line}, column {column!r}", what))
+            parts.append(of_row)
+    if mistakes:
+        raise refuse(mistakes, str(path), "write such a cell as ['first quote', 'second quote'], or []")
+    return parts
+
+
+def parse_cell(cell: str) -> tuple[str, ...]:
+    """Return the quotes in a cell: those of a Python list literal, or the cell itself where it is plain text.
+
+    Raises:
+        ValueError: it begins like a list of strings and is none.
+    """
+    if not _LIST.match(cell):
+        return (cell,)
+    try:
+        value = ast.literal_eval(cell.strip())
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(value, list) or not all(isinstance(quote, str) for quote in value):
+        raise ValueError("not a list of strings")
+    return tuple(value)
+
+
+def _document(
+    file: Path, parts: Parts, answers: Mapping[str, str], types: Mapping[str, str]
+) -> tuple[Document, list[Drop]]:
+    raw, text = read_text(file)
+    collapsed = CollapsedText(text)
+    labels: dict[str, FieldLabel] = {}
+    drops = []
+    for field in parts:
+        label, lost = make_label(collapsed, parts[field], answers[field], f"{file.name}, {field}")
+        drops.extend(lost)
+        if label is not None:
+            labels[field] = label
+    document = Document(
+        id=file.stem,
+        name=file.name,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        text=text,
+        contract_type=types.get(name_key(file.name)) or contract_type_of(file.name),
+        source="cuad",
+        labels=labels,
+    )
+    return document, drops
+
+
+def _contract_types(folder: Path) -> dict[str, str]:
+    """Return what the source itself says of the contracts' types, by name key."""
+    if (folder / TYPES).is_file():
+        _, rows = read_table(folder / TYPES, (FILENAME, "Contract Type"))
+        return {name_key(row.cells[FILENAME]): row.cells["Contract Type"].strip() for row in rows}
+    types = {}
+    for path in sorted((folder / PDFS).rglob("*")):
+        kind = contract_type_of(path.parent.name)
+        if path.suffix.lower() == ".pdf" and kind is not None:
+            types[name_key(path.name)] = kind
+    return types

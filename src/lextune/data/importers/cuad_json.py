@@ -1,0 +1,166 @@
+"""CUAD in the layout of SQuAD 2.0: `CUAD_v1.json`, one question a category, quotes with their offsets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from lextune.core.errors import DataError, shorten
+from lextune.core.records import Document, Drop, FieldLabel
+from lextune.data.importers.labels import fields_by_key, make_label, read_text
+from lextune.data.importers.names import contract_type_of, name_key
+from lextune.data.importers.report import Imported, Mistake, refuse
+from lextune.expert.schema import Schema
+from lextune.text.spans import CollapsedText
+from lextune.text.values import is_null
+
+_NUMBER = re.compile(r"_\d+$")  # some files number the questions: TITLE__Category_0
+
+
+class Answer(BaseModel):
+    """One quote and the code point at which it starts."""
+
+    text: str
+    answer_start: int
+
+
+class Question(BaseModel):
+    """One category of one contract; `id` is TITLE__Category."""
+
+    id: str
+    answers: tuple[Answer, ...] = ()
+    is_impossible: bool = False
+
+
+class Paragraph(BaseModel):
+    """The whole text of a contract and its questions."""
+
+    context: str
+    qas: tuple[Question, ...]
+
+
+class Contract(BaseModel):
+    """One contract; CUAD gives each as a single paragraph."""
+
+    title: str
+    paragraphs: tuple[Paragraph, ...]
+
+
+class Squad(BaseModel):
+    """The file."""
+
+    data: tuple[Contract, ...]
+
+
+def read_squad(path: Path) -> Squad:
+    """Read and check a file in SQuAD's layout.
+
+    Raises:
+        DataError: not UTF-8, not JSON, or of another layout; names the line or the place in the layout.
+    """
+    _, text = read_text(path)
+    try:
+        squad = Squad.model_validate_json(text)
+    except ValidationError as error:
+        mistakes = [Mistake(_place(path, item["loc"]), item["msg"]) for item in error.errors()]
+        do = "give the file in SQuAD's layout: data[].title, paragraphs[].context, qas[].id, answers[].text"
+        raise refuse(mistakes, str(path), do) from None
+    if not squad.data:
+        raise DataError("no contracts in the file", where=str(path), do="give the complete file")
+    return squad
+
+
+def _place(path: Path, location: tuple[int | str, ...]) -> str:
+    return ", ".join([path.name, *([".".join(map(str, location))] if location else [])])
+
+
+def import_squad(path: Path, schema: Schema) -> Imported:
+    """Read the JSON layout of CUAD; see `lextune.data.importers.cuad.import_cuad`."""
+    squad = read_squad(path)
+    titles = Counter(contract.title for contract in squad.data)
+    known = fields_by_key(schema)
+    documents: list[Document] = []
+    drops: list[Drop] = []
+    unknown: Counter[str] = Counter()
+    for contract in squad.data:
+        reason = _refused(contract, titles)
+        if reason:
+            drops.append(Drop(what="contract", where=contract.title, reason=reason))
+            continue
+        document, lost = _document(contract, known, unknown)
+        documents.append(document)
+        drops.extend(lost)
+    drops.extend(
+        Drop(
+            what="category",
+            where=f"{path.name}, {category}",
+            reason=f"the schema {schema.name} has no field of this name",
+        )
+        for category in unknown
+    )
+    if not any(document.labels for document in documents):
+        raise DataError(
+            f"no category is a field of the schema {schema.name}",
+            where=str(path),
+            do=f"write question ids as TITLE__Category, with categories such as {schema.names[0]!r}",
+        )
+    return Imported(tuple(documents), drops)
+
+
+def _refused(contract: Contract, titles: Counter[str]) -> str | None:
+    if titles[contract.title] > 1:
+        return f"{titles[contract.title]} contracts have this title"
+    if len(contract.paragraphs) != 1:
+        return f"{len(contract.paragraphs)} paragraphs, one is needed: the whole contract"
+    return None
+
+
+def _says(answer: Answer, context: str) -> bool:
+    """Say whether an answer is a quote: words that stand where it says, or that are no word for null."""
+    stands = context.startswith(answer.text, max(answer.answer_start, 0))
+    return bool(answer.text.strip()) and (stands or not is_null(answer.text, quoted=True))
+
+
+def _document(
+    contract: Contract, known: dict[str, str], unknown: Counter[str]
+) -> tuple[Document, list[Drop]]:
+    (paragraph,) = contract.paragraphs
+    text = CollapsedText(paragraph.context)
+    asked: dict[str, list[Answer]] = defaultdict(list)
+    drops = []
+    for question in paragraph.qas:
+        category = question.id.rpartition("__")[2]
+        field = known.get(name_key(category)) or known.get(name_key(_NUMBER.sub("", category)))
+        if field is None:
+            unknown[category] += 1
+        elif question.is_impossible and question.answers:
+            reason = f"is_impossible, and an answer: {shorten(question.answers[0].text, 40)!r}"
+            drops.append(Drop(what="question", where=question.id, reason=reason))
+        else:
+            asked[field].extend(answer for answer in question.answers if _says(answer, paragraph.context))
+    labels: dict[str, FieldLabel] = {}
+    for field, answers in asked.items():
+        label, lost = make_label(
+            text,
+            [answer.text for answer in answers],
+            None,
+            f"{contract.title}, {field}",
+            [answer.answer_start for answer in answers],
+        )
+        drops.extend(lost)
+        if label is not None:
+            labels[field] = label
+    document = Document(
+        id=contract.title,
+        name=contract.title,
+        sha256=hashlib.sha256(paragraph.context.encode()).hexdigest(),
+        text=paragraph.context,
+        contract_type=contract_type_of(contract.title),
+        source="cuad",
+        labels=labels,
+    )
+    return document, drops

@@ -1,0 +1,140 @@
+"""Names that should be equal and are not: file names, column names, contract types.
+
+CUAD writes the name of one contract in several ways (case, Unicode form, punctuation, cut at some length),
+and the names of its categories in two. Names are compared by key: letters and digits only, without accents
+and case.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+CUT_LENGTH = 40  # a shorter key is not taken for the beginning of a longer one
+_ENDING = re.compile(r"\.(pdf|txt)\W*$", re.IGNORECASE)
+
+# The 25 contract types of CUAD, with the words by which file and folder names show them.
+CONTRACT_TYPES: Mapping[str, tuple[str, ...]] = {
+    "Affiliate": ("affiliate",),
+    "Agency": ("agency",),
+    "Co-Branding": ("co branding", "cobranding"),
+    "Collaboration": ("collaboration", "cooperation"),
+    "Consulting": ("consulting",),
+    "Development": ("development",),
+    "Distributor": ("distributor", "distribution", "distributorship"),
+    "Endorsement": ("endorsement",),
+    "Franchise": ("franchise",),
+    "Hosting": ("hosting",),
+    "Intellectual Property": ("intellectual property", "ip"),
+    "Joint Venture": ("joint venture", "joint filing"),
+    "License": ("license", "licence", "licensing"),
+    "Maintenance": ("maintenance",),
+    "Manufacturing": ("manufacturing", "manufacture"),
+    "Marketing": ("marketing", "remarketing"),
+    "Non-Compete/Non-Solicit": ("non compete", "non competition", "non solicit", "noncompetition"),
+    "Outsourcing": ("outsourcing",),
+    "Promotion": ("promotion",),
+    "Reseller": ("reseller",),
+    "Service": ("service", "services", "servicing"),
+    "Sponsorship": ("sponsorship",),
+    "Strategic Alliance": ("strategic alliance",),
+    "Supply": ("supply",),
+    "Transportation": ("transportation",),
+}
+_TYPE_OF_WORDS = {words: name for name, forms in CONTRACT_TYPES.items() for words in forms}
+_TYPE = re.compile(rf"\b({'|'.join(sorted(_TYPE_OF_WORDS, key=len, reverse=True))})\b")
+
+
+def name_key(name: str) -> str:
+    """Return the letters and digits of a name, without accents, case or a `.pdf`/`.txt` ending."""
+    plain = unicodedata.normalize("NFKD", _ENDING.sub("", name)).casefold()
+    return "".join(character for character in plain if character.isalnum())
+
+
+def contract_type_of(name: str) -> str | None:
+    """Return the CUAD contract type that a file or folder name shows, None where it shows none.
+
+    Of several the last counts, since names end in the contract's title; it is CUAD's type for 393 of 408
+    file names, the first only for 368.
+    """
+    found = _TYPE.findall(" ".join(re.findall(r"[a-z]+", _ENDING.sub("", name).casefold())))
+    return _TYPE_OF_WORDS[found[-1]] if found else None
+
+
+class Matches(NamedTuple):
+    """`pairs` maps the index of a wanted name to the index of the one it matches; `failures` says why not."""
+
+    pairs: dict[int, int]
+    failures: dict[int, str]
+
+
+def match_names(wanted: Sequence[str], available: Sequence[str]) -> Matches:
+    """Match each wanted name with one of those available, one to one.
+
+    Three rules in turn, each for the names that the ones before left over: the same name, the same key, one
+    key the beginning of the other (at least `CUT_LENGTH` long, and more than a copy's number apart). A name
+    that fits several, or that several fit, matches nothing.
+    """
+    pairs: dict[int, int] = {}
+    failures: dict[int, str] = {}
+    keys, available_keys = [name_key(n) for n in wanted], [name_key(n) for n in available]
+    exact = [unicodedata.normalize("NFC", _ENDING.sub("", n)) for n in wanted]
+    available_exact = [unicodedata.normalize("NFC", _ENDING.sub("", n)) for n in available]
+    _match_equal(exact, available_exact, pairs, failures)
+    _match_equal(keys, available_keys, pairs, failures)
+    _match_cut(keys, available_keys, pairs, failures)
+    for index in range(len(wanted)):
+        if index not in pairs:
+            failures.setdefault(index, "no text has this name")
+    return Matches(pairs, failures)
+
+
+def _match_equal(
+    wanted: Sequence[str], available: Sequence[str], pairs: dict[int, int], failures: dict[int, str]
+) -> None:
+    places = defaultdict(list)
+    for index in _free(available, pairs.values()):
+        places[available[index]].append(index)
+    open_ = [index for index in _free(wanted, pairs) if index not in failures]
+    asked = Counter(wanted[index] for index in open_)
+    for index in open_:
+        found = places.get(wanted[index], [])
+        if len(found) == 1 and asked[wanted[index]] == 1:
+            pairs[index] = found[0]
+        elif found:
+            failures[index] = _ambiguous(asked[wanted[index]], len(found))
+
+
+def _match_cut(
+    wanted: Sequence[str], available: Sequence[str], pairs: dict[int, int], failures: dict[int, str]
+) -> None:
+    free = _free(available, pairs.values())
+    found = {
+        index: [place for place in free if _is_cut(wanted[index], available[place])]
+        for index in _free(wanted, pairs)
+        if index not in failures
+    }
+    asked = Counter(place for places in found.values() for place in places)
+    for index, places in found.items():
+        if len(places) == 1 and asked[places[0]] == 1:
+            pairs[index] = places[0]
+        elif places:
+            failures[index] = _ambiguous(max(asked[place] for place in places), len(places))
+
+
+def _free(names: Sequence[str], used: Iterable[int]) -> list[int]:
+    taken = set(used)
+    return [index for index in range(len(names)) if index not in taken]
+
+
+def _is_cut(a: str, b: str) -> bool:
+    short, long = sorted((a, b), key=len)
+    rest = long[len(short) :]
+    return len(short) >= CUT_LENGTH and long.startswith(short) and not rest.isdigit()
+
+
+def _ambiguous(rows: int, files: int) -> str:
+    return f"ambiguous name: it stands for {rows} of the names given and {files} of the texts"

@@ -1,0 +1,277 @@
+"""Train, validation and test: families stay together, contract types are spread, and nothing leaks.
+
+The split is a pure function of the documents, their families and the config. Families are ordered by a hash
+of seed and name, so the order of the files does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import model_validator
+
+from lextune.core.errors import DataError, shorten
+from lextune.core.recipe import Config
+from lextune.core.records import Document, Drop
+from lextune.data.dedupe import LEAK, similar_pairs
+from lextune.data.importers.cuad_json import read_squad
+from lextune.data.importers.labels import read_text
+from lextune.data.importers.names import match_names
+
+Split = Literal["train", "validation", "test"]
+Place = Split | None  # None: left out
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SHOWN = 5
+
+
+class SplitConfig(Config):
+    """How documents are divided.
+
+    Each of `train`, `validation` and `test` is a share of the documents (under 1) or a count of them (1 or
+    more, whole); `train` may be left out and is then the rest. Documents beyond what is asked for are left
+    out of the split. With `mode: official`, `test` is what the file `official_test` names (one contract a
+    line, or a JSON file in SQuAD's layout), the shares are of the others, and the setting `test` is not used.
+    """
+
+    mode: Literal["random", "official"] = "random"
+    train: float | None = None
+    validation: float = 0.15
+    test: float = 0.2
+    seed: int = 0
+    official_test: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SplitConfig:
+        sizes = [size for size in (self.train, self.validation, self.test) if size is not None]
+        if any(size < 0 or (size >= 1 and size != int(size)) for size in sizes):
+            raise ValueError("a part is a share under 1 or a whole number of documents")
+        shares = sum(size for size in sizes if size < 1)
+        if self.mode == "random" and shares > 1 + 1e-9:
+            raise ValueError(f"the shares add up to {shares:.2f}, more than 1")
+        if self.mode == "official" and self.official_test is None:
+            raise ValueError("mode: official needs official_test, the file that names the test contracts")
+        return self
+
+
+class Leak(NamedTuple):
+    """Two documents in different parts that share too much wording; see `lextune.data.dedupe`."""
+
+    a: str
+    b: str
+    split_a: Split
+    split_b: Split
+    jaccard: float
+    containment: float
+
+
+def split_documents(
+    documents: Sequence[Document], families: Sequence[Sequence[str]], config: SplitConfig
+) -> dict[str, Split]:
+    """Put each document in one part.
+
+    Args:
+        documents: with unique ids.
+        families: groups of document ids that must stay together, every document in exactly one; make them
+            with `families(documents, LEAK)` for a split that passes `check_leakage`.
+        config: sizes, seed, mode.
+
+    Returns:
+        The part of each document by id, in the order of `documents`. Left out (see `left_out`) are documents
+        beyond the counts asked for and, with `official`, relatives of test contracts.
+
+    Raises:
+        DataError: ids are repeated, families do not cover the documents, there are too few documents for the
+            counts or for a part to have any, or the official list is missing or names unknown contracts.
+    """
+    _check_cover(documents, families)
+    assigned: dict[str, Split] = {}
+    if config.mode == "official":
+        test = _official_test(documents, config)
+        assigned.update((name, "test") for name in test)
+        families = [family for family in families if not test.intersection(family)]
+    kinds = {document.id: document.contract_type or "" for document in documents}
+    targets = _targets(sum(map(len, families)), config)
+    assigned.update(_spread(families, kinds, targets, config.seed))
+    result = {document.id: assigned[document.id] for document in documents if document.id in assigned}
+    _check_filled(result, config)
+    return result
+
+
+def left_out(documents: Sequence[Document], assignment: Mapping[str, Split]) -> list[Drop]:
+    """Return a Drop for each document that is in no part."""
+    reason = "in no part of the split: beyond the counts asked for, or like an official test contract"
+    return [
+        Drop(what="document", where=document.id, reason=reason)
+        for document in documents
+        if document.id not in assignment
+    ]
+
+
+def leakage(documents: Sequence[Document], assignment: Mapping[str, Split]) -> list[Leak]:
+    """Return the pairs of documents in different parts with Jaccard >= 0.5 or containment >= 0.7."""
+    used = [document for document in documents if document.id in assignment]
+    leaks = []
+    for pair in similar_pairs([document.text for document in used], LEAK):
+        a, b = used[pair.a].id, used[pair.b].id
+        if assignment[a] != assignment[b]:
+            leaks.append(Leak(a, b, assignment[a], assignment[b], pair.jaccard, pair.containment))
+    return leaks
+
+
+def check_leakage(documents: Sequence[Document], assignment: Mapping[str, Split]) -> None:
+    """Refuse a split across which documents share too much wording.
+
+    Raises:
+        DataError: some do; the message has their number and the first five pairs.
+    """
+    leaks = leakage(documents, assignment)
+    if not leaks:
+        return
+    lines = [
+        f"  {shorten(leak.a, 60)} ({leak.split_a}) and {shorten(leak.b, 60)} ({leak.split_b}): "
+        f"Jaccard {leak.jaccard:.2f}, containment {leak.containment:.2f}"
+        for leak in leaks[:SHOWN]
+    ]
+    if len(leaks) > SHOWN:
+        lines.append(f"  and {len(leaks) - SHOWN} more")
+    one = len(leaks) == 1
+    raise DataError(
+        "\n".join([f"{len(leaks)} pair{'' if one else 's'} of near-duplicates across the split", *lines]),
+        where="split",
+        do="keep such documents in one family, or remove one of each pair, and split again",
+    )
+
+
+def _check_cover(documents: Sequence[Document], families: Sequence[Sequence[str]]) -> None:
+    if not documents:
+        raise DataError("no documents to split", where="split", do="import documents first")
+    repeated = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
+    if repeated:
+        what = f"{len(repeated)} document ids are used twice, first {shorten(repeated[0], 60)!r}"
+        raise DataError(what, where="split", do="give every document an id of its own")
+    covered = Counter(name for family in families for name in family)
+    wrong = sorted({document.id for document in documents} ^ set(covered))
+    wrong += [name for name, count in covered.items() if count > 1]
+    if wrong:
+        what = f"the families do not hold every document exactly once, first {shorten(wrong[0], 60)!r}"
+        raise DataError(what, where="split", do="make the families from the same documents")
+
+
+def _targets(total: int, config: SplitConfig) -> dict[Place, int]:
+    """Return how many documents each part shall have, and how many stay out (None)."""
+    sizes: dict[Split, float | None] = {
+        "test": config.test if config.mode == "random" else 0,
+        "validation": config.validation,
+        "train": None if _complete(config) else config.train,
+    }
+    targets: dict[Place, int] = {}
+    rest = total
+    for part, size in sizes.items():
+        if size is None:
+            targets[part] = max(rest, 0)
+        else:
+            targets[part] = int(size) if size >= 1 else min(round(size * total), max(rest, 0))
+        rest -= targets[part]
+    if rest < 0:
+        raise DataError(
+            f"{total - rest} documents are asked for, there are {total}",
+            where="split",
+            do="ask for fewer, or for shares",
+        )
+    targets[None] = rest
+    return targets
+
+
+def _complete(config: SplitConfig) -> bool:
+    """Say whether three shares add up to all documents: then rounding leaves none out."""
+    test = 0 if config.mode == "official" else config.test
+    return max(test, config.validation) < 1 and abs(test + config.validation + (config.train or 0) - 1) < 1e-9
+
+
+def _spread(
+    families: Sequence[Sequence[str]], kinds: Mapping[str, str], targets: Mapping[Place, int], seed: int
+) -> dict[str, Split]:
+    """Fill the parts with families, the large ones first, each where its contract type is most lacking."""
+    total = sum(map(len, families))
+    in_kind = Counter(_kind(family, kinds) for family in families for _ in family)
+    room = dict(targets)
+    placed: dict[str, Counter[Place]] = defaultdict(Counter)
+    assigned: dict[str, Split] = {}
+    for family in sorted(families, key=lambda f: (-len(f), _order(seed, min(f)))):
+        kind = _kind(family, kinds)
+        fitting = [part for part in (*SPLITS, None) if room[part] >= len(family)]
+        if not fitting:
+            continue
+        lacks = {part: targets[part] / total * in_kind[kind] - placed[kind][part] for part in fitting}
+        part = max(fitting, key=lambda p: (lacks[p], room[p] / max(1, targets[p])))
+        room[part] -= len(family)
+        placed[kind][part] += len(family)
+        if part is not None:
+            assigned.update((name, part) for name in family)
+    return assigned
+
+
+def _kind(family: Sequence[str], kinds: Mapping[str, str]) -> str:
+    counts = Counter(kinds[name] for name in family)
+    return min(counts, key=lambda kind: (-counts[kind], kind))
+
+
+def _order(seed: int, name: str) -> str:
+    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
+
+
+def _check_filled(assignment: Mapping[str, Split], config: SplitConfig) -> None:
+    sizes = Counter(assignment.values())
+    wanted = {"train": config.train, "validation": config.validation, "test": config.test}
+    empty = [part for part in SPLITS if wanted[part] != 0 and not sizes[part]]
+    if empty:
+        raise DataError(
+            f"too few documents: the part {empty[0]!r} is empty",
+            where="split",
+            do=f"bring more documents, or set split.{empty[0]}: 0",
+        )
+    for part in SPLITS:
+        size = wanted[part]
+        official = part == "test" and config.mode == "official"
+        if size is not None and size >= 1 and sizes[part] != size and not official:
+            raise DataError(
+                f"{part} has {sizes[part]} documents instead of {int(size)}: families cannot be divided",
+                where="split",
+                do=f"change split.{part} by one or two, or give a share",
+            )
+
+
+def _official_test(documents: Sequence[Document], config: SplitConfig) -> set[str]:
+    """Return the ids of the documents that the official list names."""
+    path = config.official_test
+    assert path is not None  # the config's own check
+    names = _official_names(path)
+    matches = match_names(names, [document.name for document in documents])
+    if matches.failures:
+        index, reason = next(iter(matches.failures.items()))
+        raise DataError(
+            f"{len(matches.failures)} of {len(names)} official test contracts are not among the documents; "
+            f"first {shorten(names[index], 60)!r} ({reason})",
+            where=str(path),
+            do="import all 510 contracts, or use split.mode: random",
+        )
+    return {documents[place].id for place in matches.pairs.values()}
+
+
+def _official_names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise DataError(
+            "no list of the official test contracts",
+            where=str(path),
+            do="give CUAD's test.json or a text file with a name a line as split.official_test",
+        )
+    if path.suffix.lower() == ".json":
+        return [contract.title for contract in read_squad(path).data]
+    names = [line.strip() for line in read_text(path)[1].splitlines() if line.strip()]
+    if not names:
+        raise DataError("the list of official test contracts is empty", where=str(path), do="a name a line")
+    return names

@@ -1,0 +1,247 @@
+"""The CPU engine: OpenVINO for tagging (plain graph, hidden states out), OpenVINO GenAI for generation.
+
+Both live in a folder made once from safetensors by `export`: `tag.xml` is the backbone, `openvino_model.xml`
+with tokenizer files is what GenAI loads. A merged model is exported, so no adapter is applied at run time and
+no prefix cache is ever shared between adapters.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lextune.core.errors import ModelError
+from lextune.expert.engines.base import GenerateOptions, Generation, TagInput
+from lextune.expert.head import HEAD_FILE, Head
+from lextune.expert.templates import Codec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TAG_GRAPH = "tag.xml"
+GENERATE_GRAPH = "openvino_model.xml"
+BATCH_TOKENS = 4096
+
+
+def export_tagger(model: Path, folder: Path) -> None:
+    """Write the backbone of a model folder as an OpenVINO graph: ids [batch, tokens] to states [.., hidden]."""
+    import openvino
+    import torch
+    from transformers import AutoModel
+
+    backbone = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False).eval()
+
+    class Graph(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = backbone
+
+        def forward(self, input_ids: Any) -> Any:
+            batch, width = input_ids.shape
+            mask = torch.ones((width, width), dtype=torch.bool).tril()[None, None].expand(batch, 1, width, width)
+            positions = torch.arange(width)[None]
+            return self.backbone(
+                input_ids=input_ids, attention_mask=mask, position_ids=positions, use_cache=False
+            ).last_hidden_state
+
+    example = torch.arange(20, 148).reshape(2, 64)
+    with _quiet():
+        graph = openvino.convert_model(Graph(), example_input=example)
+    folder.mkdir(parents=True, exist_ok=True)
+    openvino.save_model(graph, folder / TAG_GRAPH, compress_to_fp16=False)
+
+
+def export_generator(model: Path, folder: Path) -> None:
+    """Write a causal language model and its tokenizer in the layout OpenVINO GenAI loads (weights in bf16)."""
+    with _quiet():
+        from optimum.intel import OVModelForCausalLM
+        from openvino import save_model
+        from openvino_tokenizers import convert_tokenizer
+        from transformers import AutoTokenizer
+
+        exported = OVModelForCausalLM.from_pretrained(
+            model, export=True, compile=False, load_in_8bit=False, trust_remote_code=False
+        )
+        exported.save_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        encoder, decoder = convert_tokenizer(tokenizer, with_detokenizer=True, skip_special_tokens=True)
+        save_model(encoder, folder / "openvino_tokenizer.xml")
+        save_model(decoder, folder / "openvino_detokenizer.xml")
+
+
+class _quiet:  # noqa: N801 - reads as a statement
+    """Tracing warns about constants it folds and loss types it does not know; neither concerns a user."""
+
+    def __enter__(self) -> None:
+        import logging
+        import warnings
+
+        self._caught = warnings.catch_warnings()
+        self._caught.__enter__()
+        warnings.simplefilter("ignore")
+        self._level = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *exc: object) -> None:
+        import logging
+
+        logging.disable(self._level)
+        self._caught.__exit__(None, None, None)
+
+
+@functools.cache
+def _properties() -> dict[str, Any]:
+    """Properties of compiled graphs: bf16 where the processor has it.
+
+    The hint is LATENCY: with THROUGHPUT, OpenVINO 2026.4.1 divides by zero on some virtual machines.
+    """
+    import openvino
+
+    able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    threads = os.environ.get("LEXTUNE_THREADS")
+    properties: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "bf16" if able else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    if threads:
+        properties["INFERENCE_NUM_THREADS"] = int(threads)
+    return properties
+
+
+class OpenVinoTagger:
+    """Tags windows with an exported backbone and a head.
+
+    Args:
+        folder: holds `tag.xml`.
+        head: the linear layer; read from `head_folder` by the caller.
+        codec: gives the pad id.
+
+    Raises:
+        ModelError: the folder has no exported backbone.
+    """
+
+    name = "openvino"
+
+    def __init__(self, folder: Path, head: Head | None, codec: Codec) -> None:
+        import openvino
+
+        graph = folder / TAG_GRAPH
+        if not graph.is_file():
+            raise ModelError(
+                f"no {TAG_GRAPH}: this model was not exported for OpenVINO tagging",
+                where=str(folder),
+                do="use --engine transformers, or run `lextune release merge` again",
+            )
+        self.head, self._pad = head, codec.pad_id
+        self._graph = openvino.Core().compile_model(str(graph), "CPU", _properties())
+
+    def hidden(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
+        """Return last hidden states [tokens, hidden] of each window; like lengths are run together."""
+        import numpy as np
+
+        out: list[NDArray[np.float32] | None] = [None] * len(inputs)
+        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
+        while order:
+            widest = len(inputs[order[-1]].ids)
+            rows = max(1, min(len(order), BATCH_TOKENS // max(widest, 1)))
+            chunk, order = order[-rows:], order[:-rows]
+            ids = np.full((rows, widest), self._pad, dtype=np.int64)
+            for row, index in enumerate(chunk):
+                ids[row, : len(inputs[index].ids)] = inputs[index].ids
+            states = self._graph(ids)[0]
+            for row, index in enumerate(chunk):
+                out[index] = states[row, : len(inputs[index].ids)].astype(np.float32)
+        return [states for states in out if states is not None]
+
+    def tag(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
+        """Return logits [sentences, fields] of each window.
+
+        Raises:
+            ModelError: there is no head.
+        """
+        if self.head is None:
+            raise ModelError(f"no {HEAD_FILE}: this model cannot tag", do="train with strategy: tag")
+        head = self.head
+        return [head(states, item.bounds) for states, item in zip(self.hidden(inputs), inputs, strict=True)]
+
+
+class OpenVinoGenerator:
+    """Generates with OpenVINO GenAI: continuous batching, prefix cache, grammar.
+
+    One pipeline serves one set of weights, so its prefix cache is never shared between adapters.
+
+    Raises:
+        ModelError: the folder has no exported language model.
+    """
+
+    name = "openvino"
+
+    def __init__(self, folder: Path, codec: Codec, *, cache_gb: int = 2, sequences: int = 16) -> None:
+        import openvino_genai
+
+        if not (folder / GENERATE_GRAPH).is_file():
+            raise ModelError(
+                f"no {GENERATE_GRAPH}: this model was not exported for OpenVINO generation",
+                where=str(folder),
+                do="use --engine transformers, or run `lextune release merge` again",
+            )
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.cache_size, scheduler.max_num_seqs = cache_gb, sequences
+        scheduler.enable_prefix_caching, scheduler.max_num_batched_tokens = True, 4096
+        self._codec, self._sequences = codec, sequences
+        self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", _properties())
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        options: GenerateOptions,
+        grammars: Sequence[str | None] | None = None,
+    ) -> list[Generation]:
+        """Continue each prompt, `sequences` at a time."""
+        import numpy as np
+        import openvino
+
+        out: list[Generation] = []
+        for start in range(0, len(prompts), self._sequences):
+            chunk = prompts[start : start + self._sequences]
+            tensors = [openvino.Tensor(np.array([list(p)], dtype=np.int64)) for p in chunk]
+            configs = [
+                self._config(options, grammars[start + i] if grammars else None) for i in range(len(chunk))
+            ]
+            for prompt, done in zip(chunk, self._pipeline.generate(tensors, configs), strict=True):
+                out.append(self._generation(prompt, done))
+        return out
+
+    def _config(self, options: GenerateOptions, grammar: str | None) -> Any:
+        import openvino_genai
+
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens = options.max_tokens
+        config.eos_token_id = self._codec.stop_id
+        config.stop_token_ids = {self._codec.stop_id}
+        config.do_sample = options.temperature > 0
+        if options.temperature > 0:
+            config.temperature, config.rng_seed = options.temperature, options.seed
+        if grammar is not None:
+            config.structured_output_config = openvino_genai.StructuredOutputConfig(grammar=grammar)
+        return config
+
+    def _generation(self, prompt: Sequence[int], done: Any) -> Generation:
+        import math
+
+        ids = list(done.m_generation_ids[0])
+        stopped = bool(ids) and ids[-1] == self._codec.stop_id
+        kept = ids[:-1] if stopped else ids
+        score = float(done.m_scores[0]) if done.m_scores else 0.0
+        confidence = math.exp(min(0.0, score) / max(1, len(ids)))
+        return Generation(
+            text=self._codec.decode(kept),
+            ids=tuple(kept),
+            prompt_tokens=len(prompt),
+            confidence=confidence,
+            stopped=stopped,
+        )

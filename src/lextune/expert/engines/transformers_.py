@@ -1,0 +1,127 @@
+"""The reference engine: transformers on CPU or GPU, adapter applied by PEFT, grammar by xgrammar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lextune.expert.engines.base import GenerateOptions, Generation, TagInput
+from lextune.expert.grammar import GrammarCompiler
+from lextune.expert.head import Head
+from lextune.expert.templates import Codec
+from lextune.expert.weights import Base, check_binding, load_backbone
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class TransformersEngine:
+    """Tags and generates with a base model, or a base model under an adapter.
+
+    Args:
+        base: the base model (or a merged one).
+        adapter: a PEFT folder with `lextune.json`; checked against the base.
+        dtype: `float32` or `bfloat16`.
+        batch: windows or prompts in one forward pass.
+
+    Raises:
+        ModelError: the adapter belongs to another base.
+    """
+
+    name = "transformers"
+
+    def __init__(self, base: Base, *, adapter: Path | None = None, dtype: str = "bfloat16", batch: int = 8) -> None:
+        import torch
+
+        if adapter is not None:
+            check_binding(adapter, base)
+        self._codec = Codec(base.path)
+        self._batch = batch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = load_backbone(base, dtype=dtype)
+        if adapter is not None:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, adapter)
+        self._model = model.to(self._device).eval()
+        self._grammars = GrammarCompiler(base.path, self._codec)
+        folder = adapter or base.path
+        self.head = Head.load(folder) if (folder / "tag_head.safetensors").is_file() else None
+
+    def _backbone(self) -> Any:
+        model = self._model.get_base_model() if hasattr(self._model, "peft_config") else self._model
+        return model.model
+
+    def hidden(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
+        """Return last hidden states [tokens, hidden] of each window."""
+        import torch
+
+        out: list[NDArray[np.float32]] = []
+        for start in range(0, len(inputs), self._batch):
+            chunk = inputs[start : start + self._batch]
+            ids = _right_pad([i.ids for i in chunk], self._codec.pad_id).to(self._device)
+            with torch.inference_mode():
+                states = self._backbone()(input_ids=ids, use_cache=False).last_hidden_state.float().cpu().numpy()
+            out += [states[row, : len(item.ids)] for row, item in enumerate(chunk)]
+        return out
+
+    def tag(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
+        """Return logits [sentences, fields] of each window."""
+        head = self.head or Head.load(Path("base model"))
+        return [head(states, item.bounds) for states, item in zip(self.hidden(inputs), inputs, strict=True)]
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        options: GenerateOptions,
+        grammars: Sequence[str | None] | None = None,
+    ) -> list[Generation]:
+        """Continue each prompt; a grammar masks every token that would leave it."""
+        return [
+            self._one(prompt, options, grammars[i] if grammars else None) for i, prompt in enumerate(prompts)
+        ]
+
+    def _one(self, prompt: Sequence[int], options: GenerateOptions, grammar: str | None) -> Generation:
+        import torch
+        from transformers import LogitsProcessorList
+
+        processors = LogitsProcessorList([self._grammars.processor(grammar)] if grammar else [])
+        sampling: dict[str, Any] = {"do_sample": False}
+        if options.temperature > 0:
+            torch.manual_seed(options.seed)
+            sampling = {"do_sample": True, "temperature": options.temperature}
+        ids = torch.tensor([list(prompt)], device=self._device)
+        with torch.inference_mode():
+            done = self._model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=options.max_tokens,
+                eos_token_id=self._codec.stop_id,
+                pad_token_id=self._codec.pad_id,
+                logits_processor=processors,
+                return_dict_in_generate=True,
+                output_scores=True,
+                **sampling,
+            )
+        new = done.sequences[0, ids.shape[1] :].tolist()
+        chosen = [torch.log_softmax(s[0].float(), -1)[t].item() for s, t in zip(done.scores, new, strict=False)]
+        stopped = bool(new) and new[-1] == self._codec.stop_id
+        kept = new[:-1] if stopped else new
+        confidence = float(torch.tensor(chosen).mean().exp()) if chosen else None
+        return Generation(
+            text=self._codec.decode(kept),
+            ids=tuple(kept),
+            prompt_tokens=len(prompt),
+            confidence=confidence,
+            stopped=stopped,
+        )
+
+
+def _right_pad(rows: Sequence[Sequence[int]], pad: int) -> Any:
+    """Pad on the right: under causal attention what follows a token cannot change its state."""
+    import torch
+
+    width = max(len(r) for r in rows)
+    return torch.tensor([list(r) + [pad] * (width - len(r)) for r in rows])

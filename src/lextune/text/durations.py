@@ -1,0 +1,239 @@
+"""Lengths of time: `one (1) year`, `successive 12-month periods`, `thirty (30) days`, `perpetual`.
+
+A duration is `{"value": 1, "unit": "year"}`, with `"successive": true` where it repeats, or `"perpetual"`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import re
+from typing import Any, NamedTuple
+
+from lextune.text.dates import END, NEAR, PERPETUAL, START, is_perpetual, read_date, runs_until_ended
+from lextune.text.numerals import NUMBER_WORDS, ORDINALS, number
+
+DAYS = {
+    "day": 1.0,
+    "business day": 7 / 5,
+    "week": 7.0,
+    "month": 365.25 / 12,
+    "quarter": 365.25 / 4,
+    "year": 365.25,
+}
+"""Days of each unit; months and years are those of the Julian calendar."""
+
+_MONTHS, _WHOLE_DAYS = {"month": 1, "quarter": 3, "year": 12}, {"day": 1, "week": 7}
+
+TOLERANCE = 0.02
+"""Two lengths are the same within 2 %: 30 days are a month, 180 days six; 4 weeks are no month."""
+
+_NUMBER = rf"(?:\b(?P<words>{NUMBER_WORDS})|(?<![\d.,])(?P<digits>\d{{1,4}}))"
+_KIND = r"(?:(?:full|calendar|consecutive|additional|successive|contract|business|working|banking)[\s-]+)*"
+_UNIT = r"(?P<unit>days?|weeks?|months?|quarters?|years?)\b"
+_DURATION = re.compile(
+    rf"{_NUMBER}\s*(?:\(\s*(?:\d{{1,4}}|{NUMBER_WORDS})\s*\)|\))?[\s~-]*(?P<kind>{_KIND}){_UNIT}", re.I
+)
+_AND_MORE = re.compile(rf"\s*(?:,|and|,\s*and)\s+{_DURATION.pattern}", re.I)
+_PERIODIC = re.compile(
+    r"\b(?P<unit>year|month|quarter|week)[- ]to[- ](?P=unit)\b|\b(?:each|every|per|an?|another)"
+    r"\s+(?:calendar\s+)?(?P<each>year|month|quarter)\b|\b(?P<adverb>annual|yearly|monthly|quarterly)"
+    r"\s+(?:basis|periods?|terms?|renewals?)|\b(?P<ly>annually|yearly|monthly|quarterly)\b",
+    re.I,
+)
+_NTH = "|".join(sorted(ORDINALS, key=len, reverse=True))
+_ANNIVERSARY = re.compile(
+    rf"\b(?P<nth>{_NTH}|\d{{1,2}}(?=\s?[snrt]\s?[tdh]\b))[^\W\d]{{0,2}}\s*(?:\([^()]*\)\s*)?(?:year\s+)?anniversary",
+    re.I,
+)
+_SUCCESSIVE = re.compile(r"\bsucc?c?e?s{1,2}ive\b|\bconsecutive\b|\brenewals\b|\bsubsequent\b", re.I)
+_RENEWAL_FIELD, _NOTICE_FIELD = re.compile(r"renewal term|extension", re.I), re.compile(r"notice", re.I)
+_RENEWAL_CUE = re.compile(
+    r"\b(?:renew\w*|exten\w*|additional|another|further|thereafter|subsequent|succ?c?e?s{1,2}ive|consecutive)\b"
+    r"[^.;]{0,90}$",
+    re.I,
+)
+_BEFORE_NOTICE = re.compile(
+    r"\b(?:at least|less than|later than|fewer than|minimum of|within|upon)\W+$", re.I
+)
+_TERM = re.compile(r"\W+(?:terms?|periods?)\b", re.I)
+_AFTER_NOTICE = re.compile(
+    r"^['’]?\W{0,3}(?:(?:written|of|in|an?|advanced?|days)\W+){0,3}?(?:prior|before|notice|notification|advance)\b",
+    re.I,
+)
+
+
+class _Found(NamedTuple):
+    value: int
+    unit: str
+    start: int
+    end: int
+
+
+def read_duration(text: str, field: str = "") -> Any | None:
+    """Return the length of time that a quote or an annotated answer states, None where it states none.
+
+    Args:
+        text: a whole answer or a whole quoted sentence, its white space collapsed.
+        field: the field's name. Where several lengths stand in `text`, a notice period takes the one by
+            "prior", "notice" and the like, a renewal term the one after "renew", "additional" and the like
+            that is no notice period, and any other field the first.
+    """
+    found = _find(text)
+    if _NOTICE_FIELD.search(field):
+        candidates = [one for one in found if _is_notice(text, one)] or found
+    elif _RENEWAL_FIELD.search(field):
+        candidates = _renewals(text, found)
+    else:
+        candidates = found or _periodic(text)
+    chosen = candidates[0] if candidates else None
+    if chosen is None:
+        return PERPETUAL if is_perpetual(text) or runs_until_ended(text) else None
+    duration: dict[str, Any] = {"value": chosen.value, "unit": chosen.unit}
+    if _SUCCESSIVE.search(text[max(0, chosen.start - 60) : chosen.end]) or _is_periodic(text, chosen):
+        duration["successive"] = True
+    return duration
+
+
+def days(duration: Any) -> float | None:
+    """Return a duration in days, infinity for `perpetual`, None where it is no duration."""
+    if duration == PERPETUAL:
+        return float("inf")
+    if not isinstance(duration, dict) or duration.get("unit") not in DAYS:
+        return None
+    value = duration.get("value")
+    return value * DAYS[duration["unit"]] if isinstance(value, int | float) else None
+
+
+def same_duration(gold: Any, answer: Any) -> bool:
+    """Say whether two durations are equally long, within `TOLERANCE`; whether they repeat is not compared.
+
+    CUAD's annotators are not of one mind about "successive", so it says nothing about who is right.
+    """
+    a, b = days(gold), days(answer)
+    if a is None or b is None:
+        return False
+    return a == b or abs(a - b) <= TOLERANCE * min(a, b)
+
+
+def end_of_term(text: str, start: str | None = None) -> str | None:
+    """Return the date on which the term that a quote describes ends.
+
+    The date that is named; else the length of the term counted from its start, `five (5) years from the
+    Effective Date` from `2010-03-01` to `2015-03-01`, as CUAD's annotators count; else `perpetual` where it
+    runs until somebody ends it.
+
+    Args:
+        text: the quoted passage, its white space collapsed.
+        start: the date from which the term runs, for a passage that does not name it.
+
+    Returns:
+        An ISO 8601 date or `perpetual`, None where it cannot be told.
+    """
+    named = read_date(text, END)
+    if named is not None:
+        return named
+    lengths = [one for one in _find(text) if not _is_notice(text, one)]
+    lengths += [_Found(_ordinal(m["nth"]), "year", m.start(), m.end()) for m in _ANNIVERSARY.finditer(text)]
+    if not lengths:
+        return None
+    term = min(lengths, key=lambda one: one.start)
+    return end_of(read_date(text, START) or start or "", {"value": term.value, "unit": term.unit})
+
+
+def end_of(start: str, duration: Any) -> str | None:
+    """Return the date one duration after `start`: `1999-06-21` and one year give `2000-06-21`.
+
+    Args:
+        start: an ISO 8601 date; a partial one gives a partial end where whole years are added to a known
+            year, and whole months to a known month.
+        duration: as `read_duration` returns it. A month's last day stays the last day of a shorter month.
+
+    Returns:
+        The date, `perpetual` after a perpetual duration, None where it cannot be told.
+    """
+    if duration == PERPETUAL:
+        return PERPETUAL
+    months, days_more = (
+        _MONTHS.get(duration["unit"], 0) * duration["value"],
+        _WHOLE_DAYS.get(duration["unit"], 0),
+    )
+    try:
+        year, month, day = start.split("-")
+        if days_more:
+            last = datetime.date.fromisoformat(start) + datetime.timedelta(days=days_more * duration["value"])
+            return last.isoformat()
+        if month == "XX" and months % 12 == 0:
+            return f"{int(year) + months // 12:04d}-XX-{day}"
+        more, index = divmod(int(month) - 1 + months, 12)
+        year_then = int(year) + more
+        if day != "XX":
+            day = f"{min(int(day), calendar.monthrange(year_then, index + 1)[1]):02d}"
+        return f"{year_then:04d}-{index + 1:02d}-{day}" if months else None
+    except (ValueError, OverflowError, calendar.IllegalMonthError):
+        return None
+
+
+def _ordinal(text: str) -> int:
+    return ORDINALS.get(text.lower()) or int(text)
+
+
+def _find(text: str) -> list[_Found]:
+    found, at = [], 0
+    while match := _DURATION.search(text, at):
+        one = _read(match)
+        more = _AND_MORE.match(text, match.end())
+        if more is not None and one is not None:
+            one = _sum(one, _read(more)) or one
+        if one is not None:
+            found.append(one)
+        at = one.end if one is not None else match.end()
+    return found
+
+
+def _read(match: re.Match[str]) -> _Found | None:
+    value = number(match["words"] or match["digits"])
+    unit = match["unit"].lower().rstrip("s")
+    if unit == "day" and re.search("business|working|banking", match["kind"], re.I):
+        unit = "business day"
+    return _Found(value, unit, match.start(), match.end()) if value else None
+
+
+def _sum(years: _Found, months: _Found | None) -> _Found | None:
+    """Return "two years and six months" as months, None where the two are no years and months."""
+    if months is None or (years.unit, months.unit) != ("year", "month"):
+        return None
+    return _Found(12 * years.value + months.value, "month", years.start, months.end)
+
+
+def _renewals(text: str, found: list[_Found]) -> list[_Found]:
+    """Return the lengths a renewal can have, best first; none where it runs until somebody ends it."""
+    lengths, periodic = [one for one in found if not _is_notice(text, one)], _periodic(text)
+    cued = [
+        one
+        for one in sorted([*lengths, *periodic], key=lambda one: one.start)
+        if _RENEWAL_CUE.search(_before(text, one)) or "renew" in text[one.start : one.end].lower()
+    ]
+    return cued or ([] if not periodic and runs_until_ended(text) else lengths or periodic)
+
+
+def _before(text: str, one: _Found) -> str:
+    return text[max(0, one.start - NEAR) : one.start]
+
+
+def _is_notice(text: str, one: _Found) -> bool:
+    if _AFTER_NOTICE.search(text[one.end : one.end + 60]):
+        return True
+    return bool(_BEFORE_NOTICE.search(_before(text, one))) and not _TERM.match(text, one.end)
+
+
+def _periodic(text: str) -> list[_Found]:
+    found = []
+    for match in _PERIODIC.finditer(text):
+        word = (match["unit"] or match["each"] or match["adverb"] or match["ly"]).lower().removesuffix("ly")
+        found.append(_Found(1, "year" if word == "annual" else word, match.start(), match.end()))
+    return found
+
+
+def _is_periodic(text: str, one: _Found) -> bool:
+    return _PERIODIC.fullmatch(text[one.start : one.end]) is not None

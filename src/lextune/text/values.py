@@ -1,0 +1,204 @@
+"""What a value is: the null contract, normalised answers by field type, and when two of them are the same.
+
+The null contract is stated once, here, for importers, trainer, scorer and server: on input `N/A`, `none`,
+`not specified`, an empty string or list and `No related clause` are null, and so is `No` without a quote;
+only `null` ever leaves.
+
+| type | a normalised answer |
+| --- | --- |
+| boolean | true or false |
+| text | the text, its white space collapsed |
+| date | ISO 8601, an X for every unknown digit (`2020-XX-XX`), or `perpetual` |
+| duration | `{"value": 1, "unit": "year"}`, with `"successive": true` where it repeats; or `perpetual` |
+| parties | a list of names |
+| jurisdiction | a state's or country's usual name; several are joined by `; ` |
+| money | `{"amount": 1000000, "currency": "USD"}` |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lextune.text.dates import names_end, read_date, same_date
+from lextune.text.durations import end_of_term, read_duration, same_duration
+from lextune.text.jurisdictions import read_jurisdiction, same_jurisdiction
+from lextune.text.numerals import NUMBER_WORDS, number
+from lextune.text.parties import read_parties, same_parties
+
+_NULLS = frozenset({"", "n/a", "none", "not specified", "no related clause", "[]"})
+_YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
+
+TEXT_MATCH = 0.85
+"""Two texts are the same from this token Jaccard on."""
+
+CENT = 0.01
+"""Two amounts of money are the same if they differ by less."""
+
+
+def is_null(value: Any, *, quoted: bool) -> bool:
+    """Say whether a value on input means that nothing was found: the null contract.
+
+    Args:
+        value: what an annotator, a model or a request gave, of any JSON type; a list is null when all it
+            holds is.
+        quoted: whether a quote from the document comes with it. `No` and `False` are null without one.
+    """
+    if value is None:
+        return True
+    if isinstance(value, bool):
+        return not value and not quoted
+    if isinstance(value, str):
+        word = _word(value)
+        return word in _NULLS or (word in _NO and not quoted)
+    if isinstance(value, list | tuple):
+        return all(is_null(item, quoted=quoted) for item in value)
+    return isinstance(value, Mapping) and not value
+
+
+def normalise(kind: str, text: str, *, field: str = "") -> Any | None:
+    """Return the value that an annotated answer or a whole quoted passage states, None where it states none.
+
+    Args:
+        kind: the field's type, one of the table above.
+        text: the answer ("6/21/1999") or the quote ("... made as of June 21, 1999, by and between ...");
+            several quotes are joined by line breaks.
+        field: the field's name, which chooses where a passage holds several values: the renewal or the
+            notice period, the start or the end.
+
+    Raises:
+        KeyError: no such type.
+    """
+    read = _READERS[kind]
+    if is_null(text, quoted=True):
+        return None
+    if kind != "parties":  # line breaks part one name from the next
+        text = " ".join(text.split())
+    return read(text, field)
+
+
+def same_value(kind: str, gold: Any, answer: Any) -> bool:
+    """Say whether a normalised answer is right, given the normalised gold one.
+
+    Booleans are compared exactly, texts by the token Jaccard, dates by the digits that `gold` knows,
+    durations by their length, jurisdictions as sets, parties as sets of names, money by currency and cent.
+    A null on either side or an answer of another shape is never right.
+
+    Raises:
+        KeyError: no such type.
+    """
+    shape, same = _COMPARERS[kind]
+    return isinstance(gold, shape) and isinstance(answer, shape) and same(gold, answer)
+
+
+def tokens(text: str) -> frozenset[str]:
+    """Return CUAD's tokens of a text: lower case, `.,;:` dropped, `/` as a space, a set of words.
+
+    Source: `get_jaccard` in CUAD's evaluate.py (Hendrycks et al. 2021, arXiv 2103.06268).
+    """
+    return frozenset(text.lower().translate(_CUAD).split())
+
+
+def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    """Return the share of tokens in both sets among those in either; 0 for two empty sets."""
+    union = len(a | b)
+    return len(a & b) / union if union else 0.0
+
+
+_CUAD = str.maketrans({".": None, ",": None, ";": None, ":": None, "/": " "})
+
+_SYMBOLS = {"$": "USD", "US$": "USD", "U.S.$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD"}
+_SYMBOLS |= {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
+_CODES = "USD|EUR|GBP|CAD|AUD|JPY|CNY|RMB|CHF|INR|HKD|SGD|SEK|NOK|DKK|NZD|KRW|BRL|MXN|ZAR|ILS"
+_NAMES = {
+    "dollar": "USD",
+    "euro": "EUR",
+    "pound": "GBP",
+    "yen": "JPY",
+    "renminbi": "CNY",
+    "yuan": "CNY",
+    "franc": "CHF",
+}
+_NAMES |= {"rupee": "INR"}
+_SCALES = {
+    "thousand": 10**3,
+    "k": 10**3,
+    "million": 10**6,
+    "m": 10**6,
+    "mm": 10**6,
+    "billion": 10**9,
+    "bn": 10**9,
+}
+_AMOUNT = (
+    r"(?P<amount{0}>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)"
+    r"(?:\s*(?P<scale{0}>thousand|million|billion|mm|bn|[km])\b)?"
+)
+_SIGN = "|".join(re.escape(sign) for sign in sorted(_SYMBOLS, key=len, reverse=True))
+_WORDS = "|".join(_NAMES)
+_MONEY = re.compile(
+    rf"(?P<sign>{_SIGN}|\b(?:{_CODES}))\s*\$?\s*{_AMOUNT.format(1)}"
+    rf"|(?<![\w.,]){_AMOUNT.format(2)}\s*(?P<name>{_CODES}|(?:US|U\.S\.)?\s*(?:{_WORDS})s?)\b"
+    rf"|\b(?P<spelt>{NUMBER_WORDS})\s+(?P<unit>{_WORDS})s?\b",
+    re.I,
+)
+
+
+def _read_money(text: str, _field: str) -> dict[str, Any] | None:
+    match = _MONEY.search(text)
+    if match is None:
+        return None
+    if match["spelt"]:
+        return {"amount": number(match["spelt"]), "currency": _NAMES[match["unit"].lower()]}
+    which, label = ("1", match["sign"]) if match["sign"] else ("2", match["name"])
+    amount = float(match[f"amount{which}"].replace(",", ""))
+    amount *= _SCALES.get((match[f"scale{which}"] or "").lower(), 1)
+    return {"amount": int(amount) if amount == int(amount) else amount, "currency": _currency(label)}
+
+
+def _currency(label: str) -> str:
+    word = label.upper()
+    if word in _SYMBOLS:
+        return _SYMBOLS[word]
+    name = re.sub(r"^(?:us|u\.s\.)\s*|s$", "", label.lower())
+    return _NAMES.get(name) or {"RMB": "CNY"}.get(word, word)
+
+
+def _read_date(text: str, field: str) -> str | None:
+    return end_of_term(text) if names_end(field) else read_date(text, field)
+
+
+def _word(text: str) -> str:
+    return " ".join(text.split()).casefold().rstrip(".")
+
+
+def _read_boolean(text: str, _field: str) -> bool:
+    """Return yes or no; any other text is a quoted clause, and a clause that is quoted is there."""
+    return _word(text) not in _NO
+
+
+def _same_money(gold: dict[str, Any], answer: dict[str, Any]) -> bool:
+    right, given = gold.get("amount"), answer.get("amount")
+    if not isinstance(right, int | float) or not isinstance(given, int | float):
+        return False
+    return gold.get("currency") == answer.get("currency") and abs(right - given) < CENT
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "boolean": _read_boolean,
+    "text": lambda text, _field: text,
+    "date": _read_date,
+    "duration": read_duration,
+    "parties": lambda text, _field: read_parties(text),
+    "jurisdiction": lambda text, _field: read_jurisdiction(text),
+    "money": _read_money,
+}
+_COMPARERS: dict[str, tuple[Any, Callable[[Any, Any], bool]]] = {
+    "boolean": (bool, lambda gold, answer: gold is answer),
+    "text": (str, lambda gold, answer: jaccard(tokens(gold), tokens(answer)) >= TEXT_MATCH),
+    "date": (str, same_date),
+    "duration": ((dict, str), same_duration),
+    "parties": (list | tuple, same_parties),
+    "jurisdiction": (str, same_jurisdiction),
+    "money": (dict, _same_money),
+}
