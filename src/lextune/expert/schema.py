@@ -13,7 +13,7 @@ from lextune.core.errors import RecipeError
 from lextune.core.recipe import Config, parse_yaml, validate
 
 FieldType = Literal["boolean", "text", "date", "duration", "parties", "jurisdiction", "money"]
-BUILT_IN = ("clauses-47",)
+BUILT_IN = ("clauses-47", "instruction")
 
 
 class SchemaField(Config):
@@ -62,7 +62,9 @@ def load_schema(name: str) -> Schema:
         path = Path(name)
         if not path.is_file():
             raise RecipeError(
-                f"no schema {name!r}", where="schema", do=f"use one of {', '.join(BUILT_IN)} or a YAML file's path"
+                f"no schema {name!r}",
+                where="schema",
+                do=f"use one of {', '.join(BUILT_IN)} or a YAML file's path",
             )
         text, where = path.read_text(encoding="utf-8"), str(path)
     values = parse_yaml(text, where)

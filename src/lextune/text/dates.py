@@ -29,7 +29,7 @@ _MONTH = (
     )
     + r")\b\.?"
 )
-_BLANK = r"(?:\[[^\w\[\]]*+\]|(?<!_)_++|(?<![●•·…])[●•·…]++|(?<!\*)\*{2,}+|(?<!\.)\.{3,}+)"
+_BLANK = r"(?:\[(?:[^\w\[\]]|_)*+\]|(?<!_)_++|(?<![●•·…])[●•·…]++|(?<!\*)\*{2,}+|(?<!\.)\.{3,}+)"
 _BLANKS = rf"(?>{_BLANK}(?:\s*{_BLANK}){{0,20}})"  # bounded and atomic: forms have long rules of underscores
 _ORDINAL = "|".join(sorted(ORDINALS, key=len, reverse=True))
 _DAY = rf"\(?(?P<day>\d{{1,2}}|(?i:{_ORDINAL}))\s?(?:s\s?t|n\s?d|r\s?d|t\s?h)?\b\)?"  # "1s t": scanned text
@@ -43,8 +43,10 @@ _PATTERNS = tuple(
         r"\b(?P<year>\d{4}|\d{3}X|\d\dXX|XXXX)-(?P<month>\d\d|XX)-(?P<day>\d\d|XX)\b",
         rf"(?<![\w/])(?P<first>{_PART})(?P<sep>[/-])(?P<second>{_PART})(?P=sep)(?P<year>{_ANY_YEAR})",
         r"(?<![\d.])(?P<second>\d{1,2})\.(?P<first>\d{1,2})\.(?P<year>(?:19|20)\d{2})(?![\d.])",
-        rf"(?:(?<!\w){_DAY}|{_BLANKS}(?:st|nd|rd|th)?|\bday of)\s*(?:day\s*)?(?:of\b)?[\s-]*"
-        rf"(?:{_MONTH}|{_BLANKS})?\s*,?\s*(?:(?:of|in the year)\s+)?{_YEAR}",
+        rf"(?<!\w){_DAY}\s*(?:day\s*)?(?:of\b)?[\s-]*(?:{_MONTH}|{_BLANKS})\s*,?\s*"
+        rf"(?:(?:of|in the year)\s+)?{_YEAR}",
+        rf"(?:{_BLANKS}(?:st|nd|rd|th)?|\bday of)\s*(?:day\s*)?(?:of\b)?\s*(?:{_MONTH}|{_BLANKS})?"
+        rf"\s*,?\s*{_YEAR}",
         rf"(?<!\w){_DAY}\s*(?:day\s*)?(?:of\b)?\s*{_MONTH}(?!\s*,?\s*\d)",
         rf"\b{_MONTH}\s*(?:(?:the\s+)?(?:{_DAY}|{_BLANKS}))?\s*(?:,|of|in the year)?\s*{_YEAR}",
         rf"\b{_MONTH}\s+{_DAY}(?!\s*,?\s*\d)",

@@ -37,7 +37,7 @@ _DURATION = re.compile(
 _AND_MORE = re.compile(rf"\s*(?:,|and|,\s*and)\s+{_DURATION.pattern}", re.I)
 _PERIODIC = re.compile(
     r"\b(?P<unit>year|month|quarter|week)[- ]to[- ](?P=unit)\b|\b(?:each|every|per|an?|another)"
-    r"\s+(?:calendar\s+)?(?P<each>year|month|quarter)\b|\b(?P<adverb>annual|yearly|monthly|quarterly)"
+    r"\s+(?:calendar\s+)?(?P<each>year|month|quarter)\b(?![\s-]to\b)|\b(?P<adverb>annual|yearly|monthly|quarterly)"
     r"\s+(?:basis|periods?|terms?|renewals?)|\b(?P<ly>annually|yearly|monthly|quarterly)\b",
     re.I,
 )
@@ -53,6 +53,7 @@ _RENEWAL_CUE = re.compile(
     r"[^.;]{0,90}$",
     re.I,
 )
+_REPEATS = re.compile(r"renew|\w-to-|\w to ", re.I)
 _BEFORE_NOTICE = re.compile(
     r"\b(?:at least|less than|later than|fewer than|minimum of|within|upon)\W+$", re.I
 )
@@ -212,7 +213,7 @@ def _renewals(text: str, found: list[_Found]) -> list[_Found]:
     cued = [
         one
         for one in sorted([*lengths, *periodic], key=lambda one: one.start)
-        if _RENEWAL_CUE.search(_before(text, one)) or "renew" in text[one.start : one.end].lower()
+        if _RENEWAL_CUE.search(_before(text, one)) or _REPEATS.search(text, one.start, one.end)
     ]
     return cued or ([] if not periodic and runs_until_ended(text) else lengths or periodic)
 

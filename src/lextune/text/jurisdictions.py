@@ -101,8 +101,8 @@ def _pattern(names: Iterable[str]) -> re.Pattern[str]:
 
 _PLACE = _pattern(_CANONICAL)
 _STOP = (
-    r"without|conflicts?|exclu\w+|except\w*|courts?|venue|arbitrat\w+|notwithstanding|regardless|irrespective|submit\w*"
-    r"|residents?|convention|federal|applicable"
+    r"without|conflicts?|exclu\w+|except\w*|courts?|venue|arbitrat\w+|notwithstanding|regardless|irrespective"
+    r"|submit\w*|residents?|convention|federal|applicable"
 )
 _CHOSEN = re.compile(rf"\blaws?\b(?:(?!\b(?:{_STOP})\b)[^;]){{0,90}}$", re.I)
 _LAW_AFTER = re.compile(
@@ -119,12 +119,7 @@ def read_jurisdiction(text: str) -> str | None:
     or before "law"; where there are none, the first place does. A text without such words is an answer, and
     every place in it counts. A country is left out beside one of its own states.
     """
-    places = [(_CANONICAL[_key(m.group())], m) for m in _PLACE.finditer(text) if m.group()[0].isupper()]
-    places = [
-        (name, m)
-        for name, m in places
-        if not (m.group() in ("US", "Wales") and text[: m.start()].endswith("South "))
-    ]
+    places = [(_CANONICAL[_key(m.group())], m) for m in _PLACE.finditer(text) if _is_name(m.group())]
     if not places:
         return None
     if _GOVERNS.search(text):
@@ -143,6 +138,11 @@ def same_jurisdiction(gold: str, answer: str) -> bool:
 
 def _names(text: str) -> frozenset[str]:
     return frozenset((read_jurisdiction(text) or text.casefold()).split("; "))
+
+
+def _is_name(text: str) -> bool:
+    """Say whether a match is written as a name: "turkey" is none, nor is "Us"."""
+    return text[0].isupper() and (len(text) > 3 or text.isupper())
 
 
 def _key(text: str) -> str:

@@ -56,27 +56,7 @@ _DBA = re.compile(r",?\s+(?:d\s*/?\s*b\s*/?\s*a|doing business as|a/k/a|f/k/a)\b
 _KEY_WORDS = {
     "incorporated": "inc", "corporation": "corp", "company": "co", "limited": "ltd", "the": "", "and": "",
 }  # fmt: skip
-_LEGAL = frozenset(
-    (
-        "inc",
-        "corp",
-        "co",
-        "ltd",
-        "llc",
-        "lp",
-        "llp",
-        "plc",
-        "ag",
-        "sa",
-        "bv",
-        "nv",
-        "gmbh",
-        "ltda",
-        "pte",
-        "pty",
-        "na",
-    )
-)
+_LEGAL = re.compile(r"\b(?:inc|corp|co|ltd|llc|lp|llp|plc|ag|sa|bv|nv|gmbh|ltda|pte|pty|na)\b")
 _EDGES = " ,;:\"“”'‘’()[]*_<>-"
 _TOGETHER = "together"  # a term that names all parties at once says nothing about the words before it
 LONG = 12  # words; a longer piece is a sentence, in which names are looked for
@@ -139,7 +119,7 @@ def _from_sentence(text: str) -> list[str]:
     rest = text[opening.end() :] if opening else text
     names = []
     for chunk in re.split(r"\)[,;]?\s*(?:and\b|;|,)?\s*", _mark_terms(rest)):
-        head, mark, term = chunk.partition("\x00")
+        head, mark, term = chunk.strip().partition("\x00")
         if not _ENDS.search(head) and (not mark or term == _TOGETHER):
             continue
         if not _META.search(head) and head[:1].isupper():
@@ -175,8 +155,9 @@ def _tidy(text: str) -> str | None:
 
 def _is_short_for_another(name: str, names: Sequence[str]) -> bool:
     """Say whether `name` is a defined term for a longer name: its first words, or its initials."""
-    words = party_key(name).split()
-    if _LEGAL & set(words):
+    key = party_key(name)
+    words = key.split()
+    if _LEGAL.search(key):
         return False
     return any(
         other != name and (_begins(words, party_key(other).split()) or _is_acronym(words, party_key(other)))

@@ -26,6 +26,7 @@ from lextune.text.durations import end_of_term, read_duration, same_duration
 from lextune.text.jurisdictions import read_jurisdiction, same_jurisdiction
 from lextune.text.numerals import NUMBER_WORDS, number
 from lextune.text.parties import read_parties, same_parties
+from lextune.text.tokens import jaccard, tokens
 
 _NULLS = frozenset({"", "n/a", "none", "not specified", "no related clause", "[]"})
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
@@ -91,22 +92,6 @@ def same_value(kind: str, gold: Any, answer: Any) -> bool:
     shape, same = _COMPARERS[kind]
     return isinstance(gold, shape) and isinstance(answer, shape) and same(gold, answer)
 
-
-def tokens(text: str) -> frozenset[str]:
-    """Return CUAD's tokens of a text: lower case, `.,;:` dropped, `/` as a space, a set of words.
-
-    Source: `get_jaccard` in CUAD's evaluate.py (Hendrycks et al. 2021, arXiv 2103.06268).
-    """
-    return frozenset(text.lower().translate(_CUAD).split())
-
-
-def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Return the share of tokens in both sets among those in either; 0 for two empty sets."""
-    union = len(a | b)
-    return len(a & b) / union if union else 0.0
-
-
-_CUAD = str.maketrans({".": None, ",": None, ";": None, ":": None, "/": " "})
 
 _SYMBOLS = {"$": "USD", "US$": "USD", "U.S.$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD"}
 _SYMBOLS |= {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}

@@ -66,14 +66,8 @@ def planned_steps(rows: int, config: TrainConfig) -> int:
     return max(1, min(config.steps or 10**9, math.ceil(per_epoch * config.epochs)))
 
 
-def add_lora(model: Any, settings: LoraSettings, *, head: bool) -> Any:
-    """Wrap a model in LoRA; the adapter's weights stay in fp32 whatever the base is in.
-
-    Args:
-        model: a causal language model (head=True) or a backbone.
-        settings: rank, alpha, dropout and layers.
-        head: says which of the two it is, recorded as peft's task type.
-    """
+def add_lora(model: Any, settings: LoraSettings) -> Any:
+    """Wrap a causal language model in LoRA; the adapter's weights stay in fp32 whatever the base is in."""
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
@@ -81,7 +75,7 @@ def add_lora(model: Any, settings: LoraSettings, *, head: bool) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=settings.target,
-        task_type="CAUSAL_LM" if head else None,
+        task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
 

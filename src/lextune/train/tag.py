@@ -77,20 +77,25 @@ def build_model(base: Base, config: TrainConfig, bias: Sequence[float]) -> Any:
     class TagModel(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.backbone = add_lora(load_backbone(base, head=False), config.lora, head=False)
-            width = self.backbone.config.hidden_size
+            self.model = add_lora(load_backbone(base), config.lora)
+            width = self.model.config.hidden_size
             self.head = torch.nn.Linear(2 * width, len(bias))
             torch.nn.init.normal_(self.head.weight, std=0.01)
             with torch.no_grad():
                 self.head.bias.copy_(torch.tensor(bias))
 
         def forward(self, input_ids: Any, places: Any, target: Any, weight: Any) -> dict[str, Any]:
-            with disable_input_dtype_casting(self.backbone):
-                hidden = self.backbone(input_ids=input_ids, use_cache=False).last_hidden_state.float()
+            backbone = self.model.get_base_model().model  # the language model's own head is not needed
+            with disable_input_dtype_casting(self.model):
+                hidden = backbone(input_ids=input_ids, use_cache=False).last_hidden_state.float()
             with torch.autocast(hidden.device.type, enabled=False):
                 logits = self.head(pool(hidden, places))
             loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                logits, target, weight=weight, pos_weight=logits.new_tensor(config.positive_weight), reduction="sum"
+                logits,
+                target,
+                weight=weight,
+                pos_weight=logits.new_tensor(config.positive_weight),
+                reduction="sum",
             )
             return {"loss": loss / weight.sum().clamp(min=1) * 100, "logits": logits}
 
@@ -158,7 +163,7 @@ def train_tag(
     checkpoint = last_checkpoint(out)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     keeper.restore()
-    model.backbone.save_pretrained(out)
+    model.model.save_pretrained(out)
     head = model.head.to("cpu")
     Head(head.weight.detach().float().numpy().copy(), head.bias.detach().float().numpy().copy()).save(out)
     return {
@@ -175,7 +180,10 @@ def _optimizer(model: Any, config: TrainConfig) -> Any:
     import torch
 
     body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
-    groups = [{"params": body, "lr": config.lr}, {"params": list(model.head.parameters()), "lr": config.head_lr}]
+    groups = [
+        {"params": body, "lr": config.lr},
+        {"params": list(model.head.parameters()), "lr": config.head_lr},
+    ]
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -89,7 +90,7 @@ def cases(draw: st.DrawFn) -> tuple[Document, dict[str, list[tuple[int, int]] | 
     text = draw(st.text(st.one_of(alphabet, st.sampled_from("<>&\"'\r\n\t ;")), min_size=1, max_size=60))
     inner = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
     edges = [0, *inner, len(text)]
-    pages = tuple(zip(edges, edges[1:], strict=False)) if draw(st.booleans()) else ()
+    pages = tuple(itertools.pairwise(edges)) if draw(st.booleans()) else ()
     span = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).filter(
         lambda pair: pair[0] < pair[1]
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
 from lextune.core.errors import DocumentError
-from lextune.text.reading import Limits, isolate, read_document
+from lextune.text.reading import Limits, child, isolate, read_document
+from lextune.text.reading.base import Parsed
 
 Pdf = Callable[[list[str]], bytes]
 
@@ -41,8 +44,8 @@ def test_a_pdf_that_keeps_the_processor_busy(raw_pdf_of: Callable[[bytes], bytes
 
 
 def test_a_pdf_that_unpacks_to_more_memory_than_allowed(raw_pdf_of: Callable[[bytes], bytes]) -> None:
-    bomb = raw_pdf_of(b" " * 200_000_000)
-    assert len(bomb) < 250_000
+    bomb = raw_pdf_of(b" " * 120_000_000)
+    assert len(bomb) < 150_000
     assert "needs more than 120 MiB of memory" in refusal(bomb, Limits(memory_bytes=120 << 20))
 
 
@@ -100,6 +103,16 @@ def test_the_child_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         read_document(b"%PDF-1.7")
     assert "s3cret" not in str(caught.value)
     assert "PYTHONPATH" in str(caught.value)
+
+
+def test_what_no_parser_should_return_or_raise_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"data")))
+
+    def fail(data: bytes, limits: Limits) -> NoReturn:
+        raise KeyError("unforeseen")
+
+    assert child._answer(lambda data, limits: Parsed("a\ud800b"), "pdf", Limits())[1] == "a\ufffdb"
+    assert child._answer(fail, "pdf", Limits())[0]["refused"] == "this PDF file is damaged (KeyError)"
 
 
 def test_the_child_starts_fast_and_light() -> None:

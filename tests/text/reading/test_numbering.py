@@ -26,12 +26,13 @@ CONTRACT = (
     '<w:lvlOverride w:ilvl="0"><w:startOverride w:val="1"/></w:lvlOverride></w:num>'
     '<w:num w:numId="3"><w:abstractNumId w:val="8"/></w:num>'
 )
+IN_LIST = '<w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr>'
 STYLES = (
-    '<w:style w:type="paragraph" w:styleId="Article"><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr></w:style>'
-    '<w:style w:type="paragraph" w:styleId="Section"><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr></w:style>'
+    f'<w:style w:type="paragraph" w:styleId="Article">{IN_LIST}</w:style>'
+    f'<w:style w:type="paragraph" w:styleId="Section">{IN_LIST}</w:style>'
     '<w:style w:type="paragraph" w:styleId="Child"><w:basedOn w:val="Section"/></w:style>'
     '<w:style w:type="paragraph" w:styleId="Loop"><w:basedOn w:val="Loop"/></w:style>'
-    '<w:style w:type="numbering" w:styleId="ContractList"><w:pPr><w:numPr><w:numId w:val="1"/></w:numPr></w:pPr></w:style>'
+    f'<w:style w:type="numbering" w:styleId="ContractList">{IN_LIST}</w:style>'
 )
 
 

@@ -17,7 +17,8 @@ from lextune.text.reading import Limits, read_document, word
 from lextune.text.reading.word import check_archive, parse_docx
 
 Docx = Callable[[Callable[[WordDocument], None]], bytes]
-RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
+P = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>"
 
 
 def insert(paragraph: Paragraph, xml: str) -> None:
@@ -69,7 +70,7 @@ def test_paragraphs_headings_and_tables_in_order(docx_of: Docx) -> None:
         ('<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>shown</w:t></w:r>', "Text shown"),
         ('<w:r><w:sym w:font="Wingdings" w:char="F0FE"/><w:t> yes</w:t></w:r>', "Text ☒ yes"),
         (
-            "<w:r><w:pict><w:txbxContent><w:p><w:r><w:t>a box</w:t></w:r></w:p></w:txbxContent></w:pict></w:r>",
+            f"<w:r><w:pict><w:txbxContent>{P.format('a box')}</w:txbxContent></w:pict></w:r>",
             "Text\n\na box",
         ),
     ],
@@ -81,9 +82,9 @@ def test_what_python_docx_would_leave_out_or_show(docx_of: Docx, xml: str, expec
 
 def test_content_controls_around_paragraphs_and_rows(docx_of: Docx) -> None:
     def build(document: WordDocument) -> None:
-        inner = "<w:p><w:r><w:t>In a control</w:t></w:r></w:p>"
-        row = "<w:tr><w:tc><w:p><w:r><w:t>Cell</w:t></w:r></w:p></w:tc></w:tr>"
-        gone = '<w:tr><w:trPr><w:del w:id="1" w:author="a"/></w:trPr><w:tc><w:p><w:r><w:t>x</w:t></w:r></w:p></w:tc></w:tr>'
+        inner, cell = P.format("In a control"), f"<w:tc>{P.format('Cell')}</w:tc>"
+        row = f"<w:tr>{cell}</w:tr>"
+        gone = f'<w:tr><w:trPr><w:del w:id="1" w:author="a"/></w:trPr>{cell}</w:tr>'
         body = document.element.body
         spaces = nsdecls("w")
         body.insert(0, parse_xml(f"<w:sdt {spaces}><w:sdtContent>{inner}</w:sdtContent></w:sdt>"))
@@ -97,8 +98,9 @@ def test_content_controls_around_paragraphs_and_rows(docx_of: Docx) -> None:
 def test_footnotes_follow_the_text(docx_of: Docx) -> None:
     data = docx_of(lambda document: document.add_paragraph("Text"))
     notes = (
-        f'<w:footnotes {nsdecls("w")}><w:footnote w:type="separator" w:id="0"><w:p><w:r><w:t>--</w:t></w:r></w:p>'
-        '</w:footnote><w:footnote w:id="1"><w:p><w:r><w:t>As amended.</w:t></w:r></w:p></w:footnote></w:footnotes>'
+        f"<w:footnotes {nsdecls('w')}>"
+        f'<w:footnote w:type="separator" w:id="0">{P.format("--")}</w:footnote>'
+        f'<w:footnote w:id="1">{P.format("As amended.")}</w:footnote></w:footnotes>'
     )
     kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
     data = rewritten(
@@ -110,7 +112,7 @@ def test_footnotes_follow_the_text(docx_of: Docx) -> None:
             ),
             "word/_rels/document.xml.rels": lambda xml: xml.replace(
                 "</Relationships>",
-                f'<Relationship Id="rId99" Type="{RELATION}/footnotes" Target="footnotes.xml"/></Relationships>',
+                f'<Relationship Id="rId99" Type="{RELATION}" Target="footnotes.xml"/></Relationships>',
             ),
         },
     )
@@ -176,11 +178,12 @@ def test_other_archives_are_refused(docx_of: Docx) -> None:
 
 def test_damaged_archives_are_refused(docx_of: Docx) -> None:
     data = docx_of(lambda document: document.add_paragraph("Text"))
-    assert "this DOCX file is damaged" in refusal(data[:-100])
-    assert "this DOCX file is damaged" in refusal(
-        rewritten(data, {"word/document.xml": lambda xml: xml[:-50]})
-    )
-    with pytest.raises(DocumentError, match="damaged"):
+    middle = data.index(b"word/document.xml") + 200
+    for damage in (data[:-100], data[:middle] + bytes(50) + data[middle + 50 :]):
+        assert "this DOCX file is damaged (it cannot be unpacked)" in refusal(damage)
+    cut = rewritten(data, {"word/document.xml": lambda xml: xml[:-50]})
+    assert "this DOCX file is damaged (XMLSyntaxError)" in refusal(cut)
+    with pytest.raises(DocumentError, match=r"this DOCX file is damaged \(AttributeError\)"):
         read_document(archive({"[Content_Types].xml": b"<Types/>"}), name="a.docx")
 
 
@@ -201,6 +204,15 @@ def test_a_header_that_lies_about_the_size_does_not_help(docx_of: Docx) -> None:
     assert data.count(true) == 2  # in the local header and in the central directory
     with pytest.raises(DocumentError):
         check_archive(bytes(data.replace(true, lie)))
+
+
+def test_a_document_that_needs_more_memory_than_allowed(docx_of: Docx) -> None:
+    data = rewritten(
+        docx_of(lambda document: document.add_paragraph("Text")),
+        {"word/document.xml": lambda xml: xml.replace("<w:p>", P.format("x") * 200_000 + "<w:p>", 1)},
+    )
+    with pytest.raises(DocumentError, match="reading it needs more than 100 MiB of memory"):
+        read_document(data, name="a.docx", limits=Limits(memory_bytes=100 << 20))
 
 
 def test_the_character_limit_holds(docx_of: Docx) -> None:

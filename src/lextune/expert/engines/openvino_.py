@@ -17,6 +17,7 @@ from lextune.core.errors import ModelError
 from lextune.expert.engines.base import GenerateOptions, Generation, TagInput
 from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.templates import Codec
+from lextune.expert.weights import Base, cache_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,3 +246,22 @@ class OpenVinoGenerator:
             confidence=confidence,
             stopped=stopped,
         )
+
+
+def exported_base(base: Base) -> Path:
+    """Return the folder of a base model's OpenVINO export, made once in the cache."""
+    import shutil
+
+    final = cache_folder() / "openvino" / base.weights_sha256[:24]
+    if (final / GENERATE_GRAPH).is_file():
+        return final
+    staging = final.with_name(f".{final.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        export_generator(base.path, staging)
+        if not final.exists():
+            staging.rename(final)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return final

@@ -50,6 +50,20 @@ class TransformersEngine:
         folder = adapter or base.path
         self.head = Head.load(folder) if (folder / "tag_head.safetensors").is_file() else None
 
+    def merge_adapter(self) -> None:
+        """Fold the adapter into the weights, in this engine's precision; the answers should not change."""
+        if hasattr(self._model, "peft_config"):
+            self._model = self._model.merge_and_unload()
+
+    def top_two_gap(self, ids: Sequence[int]) -> float:
+        """Return the difference in nats between the two most probable tokens after `ids`."""
+        import torch
+
+        with torch.inference_mode():
+            logits = self._model(input_ids=torch.tensor([list(ids)], device=self._device)).logits[0, -1].float()
+        best = torch.topk(torch.log_softmax(logits, -1), 2).values
+        return float(best[0] - best[1])
+
     def _backbone(self) -> Any:
         model = self._model.get_base_model() if hasattr(self._model, "peft_config") else self._model
         return model.model

@@ -13,9 +13,10 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from typing import BinaryIO
 
 from lextune.core.errors import DocumentError
-from lextune.text.reading.base import Limits, Parsed, damaged
+from lextune.text.reading.base import Limits, Parsed, damaged, well_formed
 from lextune.text.reading.isolate import EXIT_MEMORY
 
 Parser = Callable[[bytes, Limits], Parsed]
@@ -45,11 +46,11 @@ def _answer(parser: Parser, kind: str, limits: Limits) -> tuple[dict[str, object
     except Exception as error:  # a parser met what its author did not think of: the document is at fault
         refusal = damaged(kind.upper(), error)
         return {"refused": refusal.what, "do": refusal.do}, ""
-    return {"pages": parsed.pages}, parsed.text
+    return {"pages": parsed.pages}, well_formed(parsed.text)
 
 
-def _write(answer: object, header: dict[str, object], text: str) -> None:
-    with answer as stream:  # type: ignore[attr-defined]
+def _write(answer: BinaryIO, header: dict[str, object], text: str) -> None:
+    with answer as stream:
         stream.write(json.dumps(header).encode() + b"\n")
         stream.write(text.encode("utf-8"))
 

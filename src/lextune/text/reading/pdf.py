@@ -63,8 +63,6 @@ def _open(data: bytes) -> Any:
                 "the PDF is encrypted and needs a password", do="save a copy without a password"
             ) from None
         raise damaged("PDF", "PDFium cannot open it") from None
-    if len(pdf) == 0:
-        raise damaged("PDF", "it has no pages")
     return pdf
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,8 +70,8 @@ def check_archive(data: bytes) -> None:
                     while chunk := stream.read(_CHUNK):
                         unpacked += len(chunk)
                         _check_unpacked(unpacked, len(data))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise damaged("DOCX", error) from None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError):
+        raise damaged("DOCX", "it cannot be unpacked") from None
 
 
 def _check_unpacked(unpacked: int, packed: int) -> None:

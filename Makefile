@@ -1,0 +1,72 @@
+# The developer interface. Every target needs nothing run before it: `make test` in a fresh clone works.
+#
+#   make demo       train, evaluate, release and use a clause extractor on this machine
+#   make test       ruff, mypy, the import contract, and the fast tests
+#   make test-all   the same, and the slow tests (they train and run the real base model)
+#   make check      ruff, mypy and the import contract alone
+#   make bench      measure speeds on this machine
+#   make docs       build the documentation into site/
+#   make lock       write requirements.lock anew from pyproject.toml
+#   make setup      .venv with everything in requirements.lock, and lextune from this checkout
+#   make clean      remove caches and built things; runs/ and .venv stay
+#
+# PYTHON=... chooses the interpreter that .venv is made from.
+
+PYTHON ?= $(shell for p in python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+
+# Contracts for the demo, where the checkout has a folder of them beside it.
+ifneq ($(wildcard ../shared/cuad/master_clauses.csv),)
+export LEXTUNE_CUAD ?= $(abspath ../shared/cuad)
+endif
+
+FAST := not slow and not gpu and not vllm and not browser
+SLOW := not gpu and not vllm and not browser
+
+.PHONY: setup demo check test test-all bench docs lock clean
+.DELETE_ON_ERROR:
+
+setup: $(READY)
+
+$(READY): requirements.lock requirements-cpu.lock requirements-cuda.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "lextune needs Python 3.11 or newer: make setup PYTHON=/path/to/python3" >&2; exit 3; }
+	@echo "Installing the packages of requirements.lock into .venv (about 2 GB)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-cpu.lock 2>/dev/null \
+	  || echo "pip finds no CPU build of torch: taking the platform's own"
+	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements.lock
+	@if $(BIN)/python scripts/cuda_build.py; then \
+	  echo "This torch is a CUDA build: installing requirements-cuda.lock"; \
+	  $(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-cuda.lock; fi
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/lextune demo
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest -m "$(FAST)"
+
+test-all: check
+	$(BIN)/python -m pytest -m "$(SLOW)"
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+docs: $(READY)
+	$(BIN)/python scripts/recipe_reference.py
+	$(BIN)/mkdocs build --strict
+
+lock: $(READY)
+	$(BIN)/python scripts/lock.py
+
+clean:
+	rm -rf site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,42 @@
+"""What every stage is: a pure function of typed config and input artifacts, and what it may report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lextune.core.artifacts import Artifact
+from lextune.core.recipe import Config
+
+Progress = Callable[[int, int, str], None]
+Inputs = Mapping[str, Artifact]
+Summary = dict[str, Any]
+
+
+def _silent(done: int, total: int, note: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage needs beside config and inputs: the seed, and where to report progress."""
+
+    seed: int = 0
+    progress: Progress = _silent
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+Run = Callable[[Any, Inputs, Path, Context], Summary]
+
+
+class Stage(NamedTuple):
+    """One arrow of the flow: its name, version, the kinds it takes and makes, its config type and function."""
+
+    name: str
+    version: int
+    inputs: tuple[str, ...]
+    config: type[Config]
+    run: Run
+    kind: str

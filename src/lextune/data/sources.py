@@ -1,0 +1,72 @@
+"""Where contracts come from, in order: given, $LEXTUNE_CUAD, the cache, the official archive, the samples."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from lextune.core.errors import DataError, MachineError
+
+
+class Source(NamedTuple):
+    """A folder or file of annotated documents, and how it was chosen (one plain phrase)."""
+
+    path: Path
+    why: str
+
+
+def find_source(given: str | None, *, cache: Path, connect_seconds: float = 5.0) -> Source:
+    """Return the data to use.
+
+    Args:
+        given: a path, or None/"auto" for the first of $LEXTUNE_CUAD, the cache, the official archive and the
+            sample contracts of this package.
+        cache: folder of fetched data.
+        connect_seconds: how long to wait for the official archive.
+
+    Raises:
+        DataError: the given path does not exist.
+    """
+    if given and given != "auto":
+        path = Path(given)
+        if not path.exists():
+            raise DataError("no such data", where=given, do="give a folder in CUAD's layout or a .jsonl file")
+        return Source(path, "given")
+    named = os.environ.get("LEXTUNE_CUAD")
+    if named:
+        if not Path(named).is_dir():
+            raise DataError("no such folder", where="LEXTUNE_CUAD", do="unset it, or set it to a CUAD folder")
+        return Source(Path(named), "named by $LEXTUNE_CUAD")
+    cached = cache / "cuad"
+    if not cached.is_dir():
+        cached = _fetched(cached, connect_seconds) or cached
+    if cached.is_dir():
+        return Source(cached, "the fetched CUAD archive")
+    samples = Path(str(resources.files("lextune.resources").joinpath("sample_contracts")))
+    return Source(samples, "the sample contracts of this package (CUAD is neither here nor reachable)")
+
+
+def _fetched(destination: Path, connect_seconds: float) -> Path | None:
+    from lextune.data.fetch import fetch_cuad
+
+    try:
+        return fetch_cuad(destination, connect_seconds=connect_seconds)
+    except MachineError:
+        return None
+
+
+def fingerprint(path: Path) -> str:
+    """Return a hash over the names and contents of a file, or of all text files of a folder."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and _counts(p))
+    for file in files:
+        name = file.name if path.is_file() else file.relative_to(path).as_posix()
+        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _counts(path: Path) -> bool:
+    return path.suffix.lower() in {".csv", ".json", ".jsonl", ".txt"}

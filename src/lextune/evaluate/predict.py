@@ -1,0 +1,186 @@
+"""Predict: every arm answers the same held-out documents through the path that is served.
+
+`base` arms (the untuned model, zero-shot and few-shot by `point`) are a stage of their own, because they do
+not depend on training; they run on the first `documents` of the test part.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from lextune.core.artifacts import read_jsonl, write_jsonl
+from lextune.core.recipe import Config
+from lextune.core.records import Document, Prediction
+from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.expert.answering import Expert, Identity
+from lextune.expert.build import build_expert, load_model
+from lextune.expert.engines.base import Generator
+from lextune.expert.linear import LinearTagger
+from lextune.expert.point import ChatExample
+from lextune.expert.readers import LinearReader, PointReader
+from lextune.expert.schema import load_schema
+from lextune.expert.scoring import trivial
+from lextune.expert.templates import Codec
+from lextune.expert.thresholds import Thresholds
+from lextune.expert.weights import Base, resolve_base
+from lextune.expert.windowing import WindowConfig, WindowExample
+from lextune.expert.writing import WritingExpert
+
+
+class PredictConfig(Config):
+    """How the tuned model and the baselines read the test documents."""
+
+    task: str
+    schema_name: str
+    base: str
+    window: WindowConfig
+    engine: str = "openvino"
+
+
+class PredictBaseConfig(Config):
+    """The untuned arms: how many documents, how many worked examples."""
+
+    task: str
+    schema_name: str
+    base: str
+    window: WindowConfig
+    engine: str = "openvino"
+    documents: int = 8
+    shots: int = 3
+    seed: int = 0
+
+
+Arm = Callable[[Document], Prediction]
+POINTED = 0.01  # whatever the base model points at counts: it has no calibrated confidence
+
+
+def predict_arm(arm: Arm, documents: Iterable[Document], path: Path, note: Callable[[], None]) -> int:
+    """Write one arm's predictions, one line a document."""
+
+    def rows() -> Iterable[Prediction]:
+        for document in documents:
+            yield arm(document)
+            note()
+
+    return write_jsonl(path, rows())
+
+
+def run_predict(config: PredictConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
+    """Run the tuned model, and for extraction `linear` and the trivial arms, over all test documents."""
+    schema = load_schema(config.schema_name)
+    documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))
+    model = load_model(inputs["model"].path, config.engine)
+    identity = Identity("tuned", inputs["model"].hash, model.info["strategy"])
+    cuts = Thresholds.load(inputs["thresholds"].file("model.json"))
+    arms: dict[str, Arm] = {"tuned": build_expert(model, schema, cuts, config.window, identity).answer}
+    if "linear" in inputs:
+        arms["linear"] = _linear(config, inputs, model.codec).answer
+    arms |= {name: functools.partial(arm, schema=schema) for name, arm in trivial.ARMS.items()}
+    return _run_arms(arms, documents, out, context)
+
+
+def _linear(config: PredictConfig, inputs: Inputs, codec: Codec) -> Expert:
+    cuts = Thresholds.load(inputs["thresholds"].file("linear.json"))
+    return Expert(
+        Identity("linear", inputs["linear"].hash, "linear"),
+        load_schema(config.schema_name),
+        LinearReader(LinearTagger.load(inputs["linear"].path), cuts),
+        codec=codec,
+        thresholds=cuts,
+        window=config.window,
+    )
+
+
+def _run_arms(arms: dict[str, Arm], documents: list[Document], out: Path, context: Context) -> Summary:
+    total, done = len(arms) * len(documents), 0
+    counts: dict[str, Any] = {}
+    for name, arm in arms.items():
+
+        def note(name: str = name) -> None:
+            nonlocal done
+            done += 1
+            context.progress(done, total, name)
+
+        counts[name] = predict_arm(arm, documents, out / f"{name}.jsonl", note)
+    return {"n_in": len(documents), "n_out": len(documents), "n_dropped": 0, "arms": counts}
+
+
+def run_predict_base(config: PredictBaseConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
+    """Run the untuned base, zero-shot and few-shot, over the first test documents."""
+    base = resolve_base(config.base)
+    codec = Codec(base.path)
+    documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))[: config.documents]
+    generator = base_generator(base, codec, config.engine)
+    make = _writers if config.task == "instruction" else _pointers
+    arms = dict(zip(("base-zero-shot", "base-few-shot"), make(config, inputs, generator, codec), strict=True))
+    return _run_arms(arms, documents, out, context)
+
+
+def _pointers(config: PredictBaseConfig, inputs: Inputs, generator: Generator, codec: Codec) -> list[Arm]:
+    schema = load_schema(config.schema_name)
+    examples = read_jsonl(inputs["examples"].file("train.jsonl"), WindowExample)
+    few = choose_shots(examples, config.shots, config.seed)
+    return [
+        Expert(
+            Identity(name, config.base, "point"),
+            schema,
+            PointReader(codec, generator, schema, shots=shots),
+            codec=codec,
+            thresholds=Thresholds(pooled=POINTED),
+            window=config.window,
+            generator=generator,
+        ).answer
+        for name, shots in (("base-zero-shot", ()), ("base-few-shot", few))
+    ]
+
+
+def _writers(config: PredictBaseConfig, inputs: Inputs, generator: Generator, codec: Codec) -> list[Arm]:
+    schema = load_schema(config.schema_name)
+    rows = list(read_jsonl(inputs["examples"].file("train.jsonl"), ChatExample))
+    chosen = random.Random(config.seed).sample(rows, min(config.shots, len(rows)))
+    few = [(row.messages[-1].content, row.completion) for row in chosen]
+    return [
+        WritingExpert(Identity(name, config.base, "text"), schema, generator, codec, shots).answer
+        for name, shots in (("base-zero-shot", ()), ("base-few-shot", few))
+    ]
+
+
+def base_generator(base: Base, codec: Codec, engine: str) -> Generator:
+    """Return an engine that generates with an untuned base; its OpenVINO export is kept in the cache."""
+    if engine == "openvino":
+        from lextune.expert.engines.openvino_ import OpenVinoGenerator, exported_base
+
+        return OpenVinoGenerator(exported_base(base), codec)
+    from lextune.expert.engines.transformers_ import TransformersEngine
+
+    return TransformersEngine(base)
+
+
+def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tuple[WindowExample, ...]:
+    """Choose short worked examples from train: all but the last with clauses of different fields, the last empty."""
+    rows = sorted(examples, key=lambda e: (e.document_id, e.index))
+    random.Random(seed).shuffle(rows)
+    rows = [r for r in rows if sum(len(t) for t in r.texts) < 900]
+    chosen: list[WindowExample] = []
+    seen: set[int] = set()
+    for row in (r for r in rows if r.positive):
+        fields = {f for p in row.positives for f in p}
+        if len(chosen) >= count - 1:
+            break
+        if not fields & seen:
+            chosen.append(row)
+            seen |= fields
+    empty = [r for r in rows if not r.positive][: 1 if count > 1 else 0]
+    return (*chosen, *empty)
+
+
+STAGES = (
+    Stage(
+        "predict", 1, ("split", "model", "linear", "thresholds"), PredictConfig, run_predict, "predictions"
+    ),
+    Stage("predict_base", 1, ("split", "examples"), PredictBaseConfig, run_predict_base, "predictions"),
+)

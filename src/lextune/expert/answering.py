@@ -1,0 +1,236 @@
+"""The one path that answers: evaluation, batch, server and web all call `Expert.answer`.
+
+A document is cut into windows; a reader gives each sentence a confidence for each field; neighbouring
+sentences are joined into candidates; thresholds decide which fields are present; quotes are rendered from the
+document's own text; values are normalised from the quotes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lextune.core.errors import RequestError
+from lextune.core.records import (
+    Candidate,
+    Document,
+    DocumentInfo,
+    FieldAnswer,
+    Prediction,
+    Quote,
+    Record,
+    Span,
+    Usage,
+)
+from lextune.expert.engines.base import GenerateOptions, Generation, Generator
+from lextune.expert.grounding import edges
+from lextune.expert.readers import Passage, WindowReader
+from lextune.expert.schema import Schema, SchemaField
+from lextune.expert.templates import Codec, Message
+from lextune.expert.thresholds import Thresholds
+from lextune.expert.windowing import WindowConfig, cut, sentence_texts
+from lextune.text.values import normalise
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+CHUNK = 64  # windows read at once: what bounds the memory of a document of any length
+FLOOR = 0.03  # a sentence below this confidence is no candidate
+PART_OF_SENTENCE = ("text", "date", "parties")
+
+
+class Identity(NamedTuple):
+    """Who answers: the release's name and hash, and the strategy it uses."""
+
+    name: str
+    hash: str
+    strategy: str
+
+
+class Joined(NamedTuple):
+    """Neighbouring sentences that answer one field: indexes first..last, and the highest confidence."""
+
+    first: int
+    last: int
+    confidence: float
+
+
+class Expert:
+    """A model that answers a schema from documents.
+
+    Args:
+        identity: recorded in every answer.
+        schema: the fields.
+        reader: the strategy's way to read windows.
+        codec: cuts documents by the base model's tokens.
+        thresholds: when a field is present; `trained_fields` says which fields may be answered at all.
+        window: how documents are cut.
+        generator: the engine behind `chat`; None for a release that only tags.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of an expert, each by name
+        self,
+        identity: Identity,
+        schema: Schema,
+        reader: WindowReader,
+        *,
+        codec: Codec,
+        thresholds: Thresholds,
+        window: WindowConfig,
+        generator: Generator | None = None,
+    ) -> None:
+        self.identity, self.schema, self._reader = identity, schema, reader
+        self._codec, self._thresholds, self._window = codec, thresholds, window
+        self._generator = generator
+
+    @property
+    def name(self) -> str:
+        """The release's name."""
+        return self.identity.name
+
+    @property
+    def release_hash(self) -> str:
+        """The hash of the release, or of the model where it is not released."""
+        return self.identity.hash
+
+    @property
+    def strategy(self) -> str:
+        """`tag`, `point` or `text`."""
+        return self.identity.strategy
+
+    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+        """Answer every field of the schema from one document.
+
+        Args:
+            document: what to read.
+            min_confidence: fields less sure than this are null whatever the thresholds say.
+        """
+        started = time.perf_counter()
+        sentences, confidence, usage = self._read(document)
+        candidates: list[Candidate] = []
+        fields: dict[str, FieldAnswer | None] = {}
+        assessed = self._thresholds.trained_fields
+        for number, field in enumerate(self.schema.fields):
+            if assessed is not None and field.name not in assessed:
+                continue
+            found = list(join(confidence[:, number], self._thresholds.quote_share)) if len(sentences) else []
+            placed = [(self._place(field, document.text, sentences, j), j.confidence) for j in found]
+            candidates += [
+                Candidate(field=field.name, start=s.start, end=s.end, confidence=sure)
+                for spans, sure in placed
+                for s in spans
+            ]
+            limit = max(self._thresholds.of(field.name), min_confidence)
+            fields[field.name] = self._answer_field(field, document, placed, limit)
+        return Prediction(
+            document_id=document.id,
+            record=self._record(document, fields),
+            candidates=tuple(candidates),
+            usage=usage.model_copy(update={"seconds": time.perf_counter() - started}),
+        )
+
+    def chat(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
+        """Continue a conversation.
+
+        Raises:
+            RequestError: this release only extracts.
+        """
+        if self._generator is None:
+            raise RequestError(
+                f"the release {self.name} reads documents with a tagging head and cannot chat",
+                do="send documents to /v1/extract, or serve a release trained with strategy: point or text",
+            )
+        return self._generator.generate([self._codec.prompt(messages)], options)[0]
+
+    def _read(self, document: Document) -> tuple[list[Span], NDArray[np.float32], Usage]:
+        import numpy as np
+
+        windows = cut(document, self._codec, self._window)
+        rows: list[NDArray[np.float32]] = []
+        usage: dict[str, Any] = {"windows": len(windows), "prompt_tokens": 0, "generated_tokens": 0}
+        usage |= {"outputs": 0, "valid": 0}
+        for start in range(0, len(windows), CHUNK):
+            chunk = windows[start : start + CHUNK]
+            passages = [Passage(w.heading, sentence_texts(document.text, w)) for w in chunk]
+            for reading in self._reader.read(passages):
+                rows.append(reading.confidence)
+                usage["prompt_tokens"] += reading.prompt_tokens
+                usage["generated_tokens"] += reading.generated_tokens
+                usage["outputs"] += reading.valid is not None
+                usage["valid"] += reading.valid is True
+        sentences = [s for w in windows for s in w.sentences]
+        matrix = np.concatenate(rows) if rows else np.zeros((0, len(self.schema.fields)), dtype=np.float32)
+        return sentences, matrix, Usage(**usage)
+
+    @staticmethod
+    def _place(field: SchemaField, text: str, sentences: Sequence[Span], joined: Joined) -> list[Span]:
+        if field.type not in PART_OF_SENTENCE:
+            return [Span(start=sentences[joined.first].start, end=sentences[joined.last].end)]
+        return [e for s in sentences[joined.first : joined.last + 1] for e in edges(field, text, s)]
+
+    def _answer_field(
+        self, field: SchemaField, document: Document, placed: Sequence[tuple[list[Span], float]], limit: float
+    ) -> FieldAnswer | None:
+        best = max((sure for _, sure in placed), default=0.0)
+        if best < limit or best <= 0:
+            return None
+        kept = [(spans, sure) for spans, sure in placed if sure >= best * self._thresholds.quote_share]
+        if field.type in PART_OF_SENTENCE:  # one place states a name, a date or the parties
+            kept = [max(kept, key=lambda item: item[1])]
+        spans = sorted({(s.start, s.end) for group, _ in kept for s in group})
+        if field.type in ("text", "date"):
+            spans = spans[:1]
+        quotes = tuple(
+            Quote(text=document.text[a:b], start=a, end=b, page=document.page_of(a)) for a, b in spans
+        )
+        joined = (
+            " ".join(" ".join(q.text for q in quotes).split())
+            if field.type != "parties"
+            else "; ".join(" ".join(q.text.split()) for q in quotes)
+        )
+        return FieldAnswer(
+            answer=True if field.type == "boolean" else normalise(field.type, joined, field=field.name),
+            quotes=quotes,
+            confidence=round(best, 4),
+            status="accepted" if best >= self._thresholds.review_below else "review",
+        )
+
+    def _record(self, document: Document, fields: dict[str, FieldAnswer | None]) -> Record:
+        return Record(
+            document=DocumentInfo(
+                name=document.name,
+                sha256=document.sha256,
+                pages=len(document.pages) or None,
+                characters=len(document.text),
+            ),
+            release=self.identity.name,
+            schema_name=self.schema.name,
+            fields=fields,
+            not_assessed=tuple(n for n in self.schema.names if n not in fields),
+        )
+
+
+def join(confidence: NDArray[np.float32], share: float) -> Iterator[Joined]:
+    """Yield groups of neighbouring sentences of one field, most confident first.
+
+    Args:
+        confidence: [sentences]. share: a neighbour joins where it has at least this share of the group's best.
+    """
+    import numpy as np
+
+    free = confidence >= FLOOR
+    for seed in np.argsort(-confidence, kind="stable"):
+        if not free[seed]:
+            if confidence[seed] < FLOOR:
+                return
+            continue
+        first = last = int(seed)
+        least = max(FLOOR, share * float(confidence[seed]))
+        while first > 0 and free[first - 1] and confidence[first - 1] >= least:
+            first -= 1
+        while last + 1 < len(free) and free[last + 1] and confidence[last + 1] >= least:
+            last += 1
+        free[first : last + 1] = False
+        yield Joined(first, last, float(confidence[seed]))

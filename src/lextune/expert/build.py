@@ -1,0 +1,111 @@
+"""From folders to experts: the one place where a model folder, thresholds and a schema become what answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from lextune.core.errors import MachineError, ModelError, RequestError
+from lextune.expert.answering import Expert, Identity
+from lextune.expert.engines.base import Generator, Tagger
+from lextune.expert.head import Head
+from lextune.expert.readers import PointReader, TagReader, WindowReader
+from lextune.expert.schema import Schema
+from lextune.expert.templates import Codec
+from lextune.expert.thresholds import Thresholds
+from lextune.expert.weights import Base, resolve_base
+from lextune.expert.windowing import WindowConfig
+from lextune.expert.writing import WritingExpert
+
+Engine = Literal["openvino", "transformers"]
+ENGINES: tuple[str, ...] = ("openvino", "transformers")
+
+
+class LoadedModel(NamedTuple):
+    """A merged model folder and the engine that will run it; engines start when they are asked for."""
+
+    folder: Path
+    engine: str
+    codec: Codec
+    info: dict[str, Any]
+
+    def base(self) -> Base:
+        """Return the folder as a base model."""
+        return resolve_base(str(self.folder))
+
+    def tagger(self) -> Tagger:
+        """Start the engine as a tagger.
+
+        Raises:
+            ModelError: the model has no head.
+        """
+        head = Head.load(self.folder)
+        if self.engine == "openvino":
+            from lextune.expert.engines.openvino_ import OpenVinoTagger
+
+            return OpenVinoTagger(self.folder, head, self.codec)
+        from lextune.expert.engines.transformers_ import TransformersEngine
+
+        return TransformersEngine(self.base())
+
+    def generator(self) -> Generator:
+        """Start the engine as a generator."""
+        if self.engine == "openvino":
+            from lextune.expert.engines.openvino_ import OpenVinoGenerator
+
+            return OpenVinoGenerator(self.folder, self.codec)
+        from lextune.expert.engines.transformers_ import TransformersEngine
+
+        return TransformersEngine(self.base())
+
+
+def load_model(folder: Path, engine: str) -> LoadedModel:
+    """Read a merged model's folder.
+
+    Raises:
+        RequestError: no such engine.
+        MachineError: the engine's package is not installed.
+        ModelError: the folder is not a merged model.
+    """
+    if engine not in ENGINES:
+        raise RequestError(f"no engine {engine!r}", where="--engine", do=f"use one of {', '.join(ENGINES)}")
+    if engine == "openvino":
+        try:
+            import openvino  # noqa: F401
+        except ImportError:
+            raise MachineError(
+                "the engine openvino is not installed", do="pip install openvino openvino-genai, or --engine transformers"
+            ) from None
+    note = folder / "model.json"
+    if not note.is_file():
+        raise ModelError("not a merged model: no model.json", where=str(folder), do="run `lextune release merge`")
+    return LoadedModel(folder, engine, Codec(folder), json.loads(note.read_text(encoding="utf-8")))
+
+
+def build_expert(
+    model: LoadedModel, schema: Schema, thresholds: Thresholds, window: WindowConfig, identity: Identity
+) -> Expert | WritingExpert:
+    """Return the expert that a merged model is, by its own strategy.
+
+    Raises:
+        ModelError: the strategy is `tag` and the model has no head.
+    """
+    if identity.strategy == "text":
+        return WritingExpert(identity, schema, model.generator(), model.codec)
+    reader: WindowReader
+    generator: Generator | None = None
+    if identity.strategy == "tag":
+        reader = TagReader(model.codec, model.tagger(), thresholds)
+    else:
+        generator = model.generator()
+        reader = PointReader(model.codec, generator, schema)
+    return Expert(
+        identity,
+        schema,
+        reader,
+        codec=model.codec,
+        thresholds=thresholds,
+        window=window,
+        generator=generator,
+    )

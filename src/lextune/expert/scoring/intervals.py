@@ -1,0 +1,152 @@
+"""Intervals and tests by resampling whole documents.
+
+Labels and answers of one contract hang together, so contracts are drawn, with replacement, and not pairs.
+Every metric here is a function of counts summed over documents; a resample is a row of weights (how often
+each document was drawn), and all resamples of a metric are one matrix product: rounds x documents times
+documents x counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Statistic = Callable[[Array], Array]
+"""From counts (..., k), summed over documents, to values (...); NaN where the metric is undefined."""
+
+ROUNDS = 1_000
+PAIRED_ROUNDS = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value, its 95 % interval, and how many units it was computed on.
+
+    All three are None where the metric is undefined (nothing to divide by); the bounds alone are None with
+    fewer than two documents, which say nothing about how documents vary.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the score as plain JSON types."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """The difference of two systems (first minus second) on the same documents.
+
+    `p` is the two-sided bootstrap probability of a difference of the other sign, or none; all are None
+    where the metric is undefined for either system.
+    """
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    n_documents: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the test as plain JSON types."""
+        return asdict(self)
+
+
+class Bootstrap:
+    """The resamples of one set of documents, shared by all metrics computed on it."""
+
+    def __init__(self, n_documents: int, *, seed: int, rounds: int = ROUNDS) -> None:
+        self.n_documents = n_documents
+        self.weights = draw(n_documents, seed=seed, rounds=rounds)
+
+    def score(self, table: Array, statistic: Statistic, n: int) -> Score:
+        """Return the metric `statistic` of the summed counts, with its interval.
+
+        Args:
+            table: documents x counts.
+            statistic: from summed counts (..., counts) to values (...).
+            n: how many units the metric is computed on, for the record.
+        """
+        return self.of_weights(lambda weights: statistic(weights @ table), n)
+
+    def scores(self, table: Array, statistic: Statistic, n: Sequence[int]) -> list[Score]:
+        """Return one score a group.
+
+        Args:
+            table: documents x groups x counts.
+            statistic: from summed counts (..., groups, counts) to values (..., groups).
+            n: units of each group.
+        """
+        flat = table.reshape(len(table), -1)
+        values = statistic(flat.sum(axis=0).reshape(table.shape[1:]))
+        resampled = statistic((self.weights @ flat).reshape(-1, *table.shape[1:]))
+        return [self._score(values[i], resampled[:, i], units) for i, units in enumerate(n)]
+
+    def of_weights(self, metric: Callable[[Array], Array], n: int) -> Score:
+        """Return the score of a metric that takes weights (rounds x documents) and returns rounds values."""
+        return self._score(metric(np.ones((1, self.n_documents)))[0], metric(self.weights), n)
+
+    def _score(self, value: np.float64, resampled: Array, n: int) -> Score:
+        if np.isnan(value):
+            return Score(None, None, None, n)
+        low, high = percentiles(resampled) if self.n_documents > 1 else (None, None)
+        return Score(float(value), low, high, n)
+
+
+def draw(n_documents: int, *, seed: int, rounds: int) -> Array:
+    """Return rounds x documents weights: how often a document is in a resample; a row sums to documents."""
+    if n_documents == 0:
+        return np.zeros((rounds, 0))
+    generator = np.random.default_rng(seed)
+    share = np.full(n_documents, 1.0 / n_documents)
+    return generator.multinomial(n_documents, share, size=rounds).astype(np.float64)
+
+
+def percentiles(resampled: Array) -> tuple[float | None, float | None]:
+    """Return the bounds of the middle 95 % of the resamples in which the metric is defined."""
+    defined = resampled[~np.isnan(resampled)]
+    if not len(defined):
+        return None, None
+    tail = 50.0 * (1.0 - LEVEL)
+    low, high = np.percentile(defined, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def ratio(part: Array, whole: Array) -> Array:
+    """Return part / whole elementwise, NaN where whole is 0."""
+    quotient: Array = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient
+
+
+def paired_test(a: Array, b: Array, statistic: Statistic, *, seed: int) -> PairedTest:
+    """Compare two systems on the same documents by the paired bootstrap over documents.
+
+    Every resample draws the same documents for both. With d* the resampled differences,
+    p = 2 min(P(d* <= 0), P(d* >= 0)), each counted with one more resample on its side, at most 1.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 15.
+
+    Args:
+        a: documents x counts of the first system.
+        b: documents x counts of the second.
+        statistic: from summed counts to the metric.
+        seed: of the resamples.
+    """
+    difference = float(statistic(a.sum(axis=0)) - statistic(b.sum(axis=0)))
+    if np.isnan(difference):
+        return PairedTest(None, None, None, None, len(a))
+    weights = draw(len(a), seed=seed, rounds=PAIRED_ROUNDS)
+    resampled = statistic(weights @ a) - statistic(weights @ b)
+    resampled = resampled[~np.isnan(resampled)]
+    sides = [(np.count_nonzero(side) + 1) / (len(resampled) + 1) for side in (resampled <= 0, resampled >= 0)]
+    low, high = percentiles(resampled) if len(a) > 1 else (None, None)
+    return PairedTest(difference, low, high, min(1.0, 2.0 * float(min(sides))), len(a))

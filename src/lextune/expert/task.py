@@ -1,0 +1,110 @@
+"""Tasks are data: what is asked, how it becomes training examples, which expert answers it.
+
+A task is one small class registered by name; every stage asks the task for what differs. Clause extraction
+reads windows; `instruction` (instruction, input, output) writes free text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from lextune.core.errors import RecipeError
+from lextune.core.records import Document, FieldLabel
+from lextune.expert.point import ChatExample, point_example
+from lextune.expert.schema import Schema
+from lextune.expert.templates import Codec, Message
+from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
+
+OUTPUT = "output"  # the one field of the instruction task
+
+
+class Task(ABC):
+    """A question, its examples and its strategies."""
+
+    name: ClassVar[str]
+    strategies: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def examples(
+        self, document: Document, schema: Schema, codec: Codec, window: WindowConfig, strategy: str
+    ) -> Iterator[WindowExample | ChatExample]:
+        """Yield what one annotated document teaches."""
+
+    def check_strategy(self, strategy: str) -> None:
+        """Refuse a strategy that this task does not have.
+
+        Raises:
+            RecipeError: naming those it has.
+        """
+        if strategy not in self.strategies:
+            raise RecipeError(
+                f"the task {self.name} has no strategy {strategy!r}",
+                where="train.strategy",
+                do=f"use {' or '.join(self.strategies)}",
+            )
+
+
+class ClauseExtraction(Task):
+    """Which fields of a schema a contract states, and where."""
+
+    name = "clause-extraction"
+    strategies = ("tag", "point")
+
+    def examples(
+        self, document: Document, schema: Schema, codec: Codec, window: WindowConfig, strategy: str
+    ) -> Iterator[WindowExample | ChatExample]:
+        """Yield the document's windows with their labels; `point` turns them into conversations later."""
+        yield from label(document, cut(document, codec, window), schema)
+
+
+class Instruction(Task):
+    """Free text out: an instruction with an input, and the output that was written for it."""
+
+    name = "instruction"
+    strategies = ("text",)
+
+    def examples(
+        self, document: Document, schema: Schema, codec: Codec, window: WindowConfig, strategy: str
+    ) -> Iterator[WindowExample | ChatExample]:
+        """Yield the one conversation that the row is."""
+        answer = document.labels[OUTPUT].answer
+        if answer:
+            yield ChatExample(
+                document_id=document.id,
+                messages=(Message(role="user", content=document.text),),
+                completion=answer,
+            )
+
+
+TASKS: dict[str, Task] = {task.name: task for task in (ClauseExtraction(), Instruction())}
+
+
+def get_task(name: str) -> Task:
+    """Return the task registered under this name.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name not in TASKS:
+        raise RecipeError(f"no task {name!r}", where="task", do=f"use one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def as_chat(schema: Schema, example: WindowExample | ChatExample) -> ChatExample:
+    """Return an example as a conversation to learn from."""
+    return example if isinstance(example, ChatExample) else point_example(schema, example)
+
+
+def instruction_document(row_id: str, instruction: str, text: str, output: str) -> Document:
+    """Return an instruction row as a document whose one field `output` is labelled."""
+    prompt = f"{instruction}\n\n{text}" if text else instruction
+    return Document(
+        id=row_id,
+        name=row_id,
+        sha256=hashlib.sha256(prompt.encode()).hexdigest(),
+        text=prompt,
+        labels={OUTPUT: FieldLabel(parts=(output,), answer=output)},
+    )

@@ -1,0 +1,163 @@
+"""Thresholds: from logits to confidences, and from confidences to answers, for a stated aim.
+
+Fitted on documents that training did not see. A pooled logistic curve turns a logit into a probability
+(Platt 1999). A field is present where its most confident sentence reaches the field's threshold; fields with
+fewer than 20 positive documents share one pooled threshold. A present field quotes every sentence that has at
+least `quote_share` of the best one's confidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from lextune.core.artifacts import write_atomic
+from lextune.core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FEW = 20
+THRESHOLDS_FILE = "thresholds.json"
+Aim = Literal["f1", "recall"]
+
+
+class Thresholds(BaseModel):
+    """How confident is confident enough. `slope` and `shift` map a logit to slope * logit + shift."""
+
+    model_config = ConfigDict(frozen=True)
+    aim: Aim = "f1"
+    slope: float = 1.0
+    shift: float = 0.0
+    pooled: float = 0.5
+    by_field: dict[str, float] = {}
+    quote_share: float = 0.3
+    review_below: float = 0.5
+    n_documents: int = 0
+    trained_fields: tuple[str, ...] | None = None
+
+    def of(self, field: str) -> float:
+        """Return the confidence at which a field counts as present."""
+        return self.by_field.get(field, self.pooled)
+
+    def confidence(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return calibrated probabilities of logits, any shape."""
+        import numpy as np
+
+        scaled = np.clip(self.slope * logits + self.shift, -30, 30)
+        return (1 / (1 + np.exp(-scaled))).astype(np.float32)
+
+    def save(self, folder: Path, name: str = THRESHOLDS_FILE) -> None:
+        """Write the thresholds as JSON."""
+        write_atomic(folder / name, self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> Thresholds:
+        """Read what `save` wrote."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+class Scored(BaseModel):
+    """One validation document: `best[field]` is its highest logit, `gold[field]` whether it is present.
+
+    `sentences` holds, for calibration, (logit, is positive) of sentences, all positives and some negatives
+    with `negative_weight` the number of negatives each one stands for.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    document_id: str
+    best: dict[str, float]
+    gold: dict[str, bool]
+    sentences: tuple[tuple[float, bool], ...]
+    negative_weight: float
+
+
+def fit_thresholds(scored: Sequence[Scored], fields: Sequence[str], *, aim: Aim = "f1") -> Thresholds:
+    """Choose thresholds that maximise F1 of presence (or F2, for the aim `recall`) over documents.
+
+    Raises:
+        DataError: there is no document, or no field is present in any.
+    """
+    if not any(any(s.gold.values()) for s in scored):
+        raise DataError(
+            "no validation document has a labelled clause", do="give the split more validation documents"
+        )
+    slope, shift = _platt(scored)
+    fitted = Thresholds(aim=aim, slope=slope, shift=shift)
+    pairs: dict[str, list[tuple[float, bool]]] = {
+        f: [(_probability(fitted, s.best[f]), s.gold[f]) for s in scored if f in s.best and f in s.gold]
+        for f in fields
+    }
+    beta = 1.0 if aim == "f1" else 2.0
+    pooled = _best_cut([p for rows in pairs.values() for p in rows], beta)
+    by_field = {f: _best_cut(rows, beta) for f, rows in pairs.items() if sum(gold for _, gold in rows) >= FEW}
+    return fitted.model_copy(
+        update={
+            "pooled": pooled,
+            "by_field": by_field,
+            "review_below": min(0.95, max(pooled, 0.5)),
+            "n_documents": len(scored),
+        }
+    )
+
+
+def _probability(thresholds: Thresholds, logit: float) -> float:
+    scaled = max(-30.0, min(30.0, thresholds.slope * logit + thresholds.shift))
+    return 1 / (1 + math.exp(-scaled))
+
+
+def _platt(scored: Sequence[Scored]) -> tuple[float, float]:
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+
+    rows = [(logit, yes, 1.0 if yes else s.negative_weight) for s in scored for logit, yes in s.sentences]
+    values = np.array([[logit] for logit, _, _ in rows])
+    target = np.array([yes for _, yes, _ in rows])
+    if target.all() or not target.any():
+        return 1.0, 0.0
+    model = LogisticRegression(C=1e6).fit(values, target, sample_weight=np.array([w for _, _, w in rows]))
+    slope = float(model.coef_[0, 0])
+    return (slope, float(model.intercept_[0])) if slope > 0 else (1.0, 0.0)
+
+
+def _best_cut(pairs: Sequence[tuple[float, bool]], beta: float) -> float:
+    """Return the cut with the best F-beta: midway between two confidences, so that it does not sit on one."""
+    ordered = sorted(pairs, reverse=True)
+    positives = sum(gold for _, gold in ordered)
+    best, cut, hits = -1.0, 0.5, 0
+    for index, (confidence, gold) in enumerate(ordered):
+        hits += gold
+        following = ordered[index + 1][0] if index + 1 < len(ordered) else 0.0
+        if following == confidence:
+            continue
+        score = (1 + beta**2) * hits / (index + 1 + beta**2 * positives) if positives else 0.0
+        if score > best:
+            best, cut = score, (confidence + following) / 2
+    return cut
+
+
+def score_document(
+    document_id: str,
+    logits: Mapping[str, Sequence[float]],
+    positives: Mapping[str, Sequence[bool]],
+    *,
+    every: int = 7,
+) -> Scored:
+    """Condense one document's sentence logits for fitting; every `every`-th negative sentence is kept."""
+    sentences: list[tuple[float, bool]] = []
+    for field, values in logits.items():
+        for index, (value, yes) in enumerate(zip(values, positives[field], strict=True)):
+            if yes or index % every == 0:
+                sentences.append((float(value), bool(yes)))
+    return Scored(
+        document_id=document_id,
+        best={f: max(v, default=-30.0) for f, v in logits.items()},
+        gold={f: any(v) for f, v in positives.items()},
+        sentences=tuple(sentences),
+        negative_weight=float(every),
+    )

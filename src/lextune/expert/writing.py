@@ -1,0 +1,90 @@
+"""The expert for tasks that write prose: the document is the prompt, the answer is the text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from lextune.core.records import Document, DocumentInfo, FieldAnswer, Prediction, Record, Usage
+from lextune.expert.answering import Identity
+from lextune.expert.engines.base import GenerateOptions, Generation, Generator
+from lextune.expert.schema import Schema
+from lextune.expert.templates import Codec, Message
+
+MAX_TOKENS = 256
+
+
+class WritingExpert:
+    """Answers a document's text with free text, after worked examples if there are any.
+
+    Args:
+        identity: recorded in every answer.
+        schema: one field, the text.
+        generator: the engine.
+        codec: of the base model.
+        shots: (prompt, answer) pairs put before the question.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        schema: Schema,
+        generator: Generator,
+        codec: Codec,
+        shots: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.identity, self.schema = identity, schema
+        self._generator, self._codec, self._shots = generator, codec, shots
+
+    @property
+    def name(self) -> str:
+        """The release's name."""
+        return self.identity.name
+
+    @property
+    def release_hash(self) -> str:
+        """The hash of the release, or of the model where it is not released."""
+        return self.identity.hash
+
+    @property
+    def strategy(self) -> str:
+        """Always `text`."""
+        return self.identity.strategy
+
+    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+        """Write the answer to one document; nothing is quoted."""
+        started = time.perf_counter()
+        messages = [
+            Message(role=role, content=text)
+            for shot in self._shots
+            for role, text in zip(("user", "assistant"), shot, strict=True)
+        ]
+        done = self.chat([*messages, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS))
+        field = self.schema.names[0]
+        sure = 1.0 if done.confidence is None else done.confidence
+        given = done.text.strip() and sure >= min_confidence
+        answer = FieldAnswer(answer=done.text.strip(), quotes=(), confidence=round(sure, 4), status="review")
+        return Prediction(
+            document_id=document.id,
+            record=Record(
+                document=DocumentInfo(
+                    name=document.name,
+                    sha256=document.sha256,
+                    pages=len(document.pages) or None,
+                    characters=len(document.text),
+                ),
+                release=self.identity.name,
+                schema_name=self.schema.name,
+                fields={field: answer if given else None},
+            ),
+            usage=Usage(
+                seconds=time.perf_counter() - started,
+                prompt_tokens=done.prompt_tokens,
+                generated_tokens=len(done.ids),
+                windows=1,
+            ),
+        )
+
+    def chat(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
+        """Continue a conversation."""
+        return self._generator.generate([self._codec.prompt(messages)], options)[0]

@@ -1,0 +1,273 @@
+"""The table of stages, the Recipe that configures them, and `run`, which does what is not done yet.
+
+A stage is reused when its inputs' hashes, config, seed and version match an artifact that exists and verifies;
+another code revision or package version is warned about and does not rerun it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lextune.core.artifacts import Artifact, ArtifactStore, write_atomic
+from lextune.core.errors import MachineError, RecipeError
+from lextune.core.provenance import code_revision, package_versions
+from lextune.core.recipe import Config, load_recipe
+from lextune.core.stage import Context, Stage
+from lextune.data import stages as data_stages
+from lextune.data.sources import find_source, fingerprint
+from lextune.data.split import SplitConfig
+from lextune.evaluate import stages as evaluate_stages
+from lextune.expert.task import get_task
+from lextune.expert.thresholds import Aim
+from lextune.expert.weights import SMOLLM2, cache_folder
+from lextune.expert.windowing import WindowConfig
+from lextune.release import bundle, merge, parity
+from lextune.train import stages as train_stages
+from lextune.train.common import TrainConfig
+
+
+class DataSettings(Config):
+    """Where documents come from: `auto`, a folder in CUAD's layout, or a .jsonl file of instructions."""
+
+    source: str = "auto"
+
+
+class EvaluateSettings(Config):
+    """The untuned arms: on how many held-out documents, with how many worked examples."""
+
+    base_documents: int = 8
+    shots: int = 3
+
+
+class ReleaseSettings(Config):
+    """What is shipped: the engine it is measured with, and how many windows the parity check compares."""
+
+    engine: str = "openvino"
+    parity_windows: int = 24
+
+
+class Recipe(Config):
+    """Everything about one expert, from data to release."""
+
+    name: str
+    task: str = "clause-extraction"
+    schema_name: str = "clauses-47"
+    base: str = SMOLLM2
+    seed: int = 0
+    data: DataSettings = DataSettings()
+    split: SplitConfig = SplitConfig()
+    window: WindowConfig = WindowConfig()
+    train: TrainConfig = TrainConfig()
+    aim: Aim = "f1"
+    evaluate: EvaluateSettings = EvaluateSettings()
+    release: ReleaseSettings = ReleaseSettings()
+
+
+class Step(NamedTuple):
+    """One stage of a plan: its settings and which earlier step's artifact each input is."""
+
+    stage: Stage
+    config: Config
+    inputs: dict[str, str]
+
+
+class Done(NamedTuple):
+    """A finished step: its artifact, and whether it was there already."""
+
+    name: str
+    artifact: Artifact
+    reused: bool
+
+
+TABLE: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        *data_stages.STAGES,
+        *train_stages.STAGES,
+        *merge.STAGES,
+        *parity.STAGES,
+        *evaluate_stages.STAGES,
+        *bundle.STAGES,
+    )
+}
+WIRES = {  # input name -> the stage that makes it
+    "documents": "documents",
+    "split": "split",
+    "examples": "examples",
+    "preflight": "preflight",
+    "linear": "linear",
+    "adapter": "sft",
+    "model": "merge",
+    "parity": "parity",
+    "thresholds": "calibrate",
+    "predictions": "predict",
+    "base_predictions": "predict_base",
+    "evaluation": "score",
+}
+ORDER = (
+    "documents split examples preflight linear sft merge parity calibrate predict predict_base score report bundle"
+).split()
+
+
+def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
+    """Return the steps of a recipe in order.
+
+    Raises:
+        RecipeError: the task is unknown or does not have the strategy.
+    """
+    get_task(recipe.task).check_strategy(recipe.train.strategy)
+    known: dict[str, Any] = {
+        **{k: getattr(recipe, k) for k in ("name", "task", "schema_name", "base", "split", "window", "train", "aim")},
+        "fingerprint": source_fingerprint,
+        "strategy": recipe.train.strategy,
+        "negatives": recipe.train.negatives,
+        "engine": recipe.release.engine,
+        "windows": recipe.release.parity_windows,
+        "openvino": recipe.release.engine == "openvino",
+        "documents": recipe.evaluate.base_documents,
+        "shots": recipe.evaluate.shots,
+        "seed": recipe.seed,
+        "title": f"{recipe.name}: what fine-tuning gained",
+        "release": recipe.name,
+        "official_test": recipe.split.mode == "official",
+    }
+    extraction = recipe.task == "clause-extraction"
+    steps = []
+    for name in ORDER:
+        stage = TABLE[name]
+        if name == "linear" and not extraction:
+            continue
+        wires = {i: WIRES[i] for i in stage.inputs if i != "linear" or extraction}
+        values = {key: known[key] for key in stage.config.model_fields if key in known}
+        steps.append(Step(stage, stage.config(**values), wires))
+    return steps
+
+
+def run(  # noqa: PLR0913 - the options of the command, each by name
+    recipe: Recipe,
+    *,
+    out: Path,
+    data: str | None = None,
+    until: str | None = None,
+    start: str | None = None,
+    progress: Callable[[str, int, int, str], None] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> list[Done]:
+    """Run a recipe: reuse what exists, make the rest.
+
+    Args:
+        recipe: what to run.
+        out: folder of the artifacts; one run at a time may write there.
+        data: replaces the recipe's `data.source`.
+        until: the last stage to run.
+        start: the first stage that is made again even where it exists.
+        progress: called with stage, done, total and a note.
+        note: called with one line a stage, and with warnings.
+
+    Raises:
+        RecipeError: no such stage.
+        MachineError: another run writes to `out`.
+    """
+    for name in (until, start):
+        if name is not None and name not in ORDER:
+            raise RecipeError(f"no stage {name!r}", where="--until/--from", do=f"use one of {', '.join(ORDER)}")
+    source = find_source(data or recipe.data.source, cache=cache_folder())
+    note(f"data: {source.path} ({source.why})")
+    steps = plan(recipe, fingerprint(source.path))
+    out.mkdir(parents=True, exist_ok=True)
+    store, done = ArtifactStore(out), dict[str, Done]()
+    options = {"source": str(source.path), "why": source.why}
+    with _one_at_a_time(out):
+        again = False
+        for step in steps:
+            again = again or step.stage.name == start
+            finished = _step(step, recipe, store, done, again=again, options=options, progress=progress, note=note)
+            done[step.stage.name] = finished
+            if step.stage.name == until:
+                break
+        write_atomic(out / "run.json", json.dumps({n: d.artifact.path.name for n, d in done.items()}, indent=1))
+    return list(done.values())
+
+
+def _step(  # noqa: PLR0913 - private, called once
+    step: Step,
+    recipe: Recipe,
+    store: ArtifactStore,
+    done: dict[str, Done],
+    *,
+    again: bool,
+    options: dict[str, Any],
+    progress: Callable[[str, int, int, str], None] | None,
+    note: Callable[[str], None],
+) -> Done:
+    stage = step.stage
+    inputs = {name: done[maker].artifact for name, maker in step.inputs.items()}
+    config = step.config.model_dump(mode="json")
+    hashes = {name: artifact.hash for name, artifact in inputs.items()}
+    key = ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
+    existing = None if again else store.find(stage.name, key)
+    if existing is not None:
+        warn_if_made_elsewhere(existing, note)
+        note(f"{stage.name}: up to date ({existing.path.name})")
+        return Done(stage.name, existing, True)
+    header = {
+        "kind": stage.kind,
+        "stage": stage.name,
+        "stage_version": stage.version,
+        "config": config,
+        "seed": recipe.seed,
+        "inputs": hashes,
+        "parents": {name: artifact.path.name for name, artifact in inputs.items()},
+    }
+
+    def report(count: int, total: int, text: str) -> None:
+        if progress is not None:
+            progress(stage.name, count, total, text)
+
+    context = Context(recipe.seed, report, options)
+    started = time.monotonic()
+    if again:
+        _forget(store.staging(stage.name, key))
+    made = store.build(header, key, lambda folder: stage.run(step.config, inputs, folder, context))
+    note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name})")
+    return Done(stage.name, made, False)
+
+
+def _forget(staging: Path) -> None:
+    """Drop what a killed run left, so that a stage asked for again starts from nothing."""
+    import shutil
+
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def warn_if_made_elsewhere(artifact: Artifact, note: Callable[[str], None]) -> None:
+    """Say where an artifact was made by other code or packages than these."""
+    made, here = artifact.manifest.packages, package_versions()
+    changed = [f"{n} {made[n]} (now {here[n]})" for n in made if n in here and made[n] != here[n]]
+    if artifact.manifest.code_revision != code_revision():
+        changed.insert(0, f"code {artifact.manifest.code_revision} (now {code_revision()})")
+    if changed:
+        note(f"{artifact.path.name}: warning: made with {', '.join(changed)}; reused")
+
+
+@contextmanager
+def _one_at_a_time(out: Path) -> Iterator[None]:
+    with (out / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MachineError(
+                "another run is writing here", where=str(out), do="wait for it, or choose another folder with --out"
+            ) from None
+        yield
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file with overrides; see `lextune.core.recipe.load_recipe`."""
+    return load_recipe(path, Recipe, overrides)

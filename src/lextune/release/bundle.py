@@ -1,0 +1,147 @@
+"""Bundle: one folder with everything an expert needs, bound to the hash of the exact weights it ships.
+
+    release/  weights (safetensors, OpenVINO), schema.yaml, thresholds.json, release.json, metrics.json,
+              verdict.json, parity.json, README.md (the model card), manifest.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from lextune.core.artifacts import Artifact, write_atomic
+from lextune.core.errors import ArtifactError
+from lextune.core.recipe import Config
+from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.expert.linear import VOCABULARY, WEIGHTS
+from lextune.expert.schema import load_schema
+from lextune.expert.templates import Codec
+from lextune.expert.windowing import WindowConfig
+
+
+class BundleConfig(Config):
+    """The release's name and what is recorded in it."""
+
+    name: str
+    task: str
+    schema_name: str
+    base: str
+    window: WindowConfig
+    engine: str = "openvino"
+
+
+def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
+    """Gather weights, schema, prompt, thresholds, metrics and verdict into one folder.
+
+    Raises:
+        ArtifactError: the evaluation is of other weights than these.
+    """
+    model, evaluation = inputs["model"], inputs["evaluation"].json("evaluation.json")
+    if evaluation["model_hash"] != model.hash:
+        raise ArtifactError(
+            "the evaluation is of other weights than those to be bundled",
+            where=model.path.name,
+            do="run predict and score again for this model",
+        )
+    for name in model.manifest.files:
+        _link(model.path / name, out / name)
+    schema = load_schema(config.schema_name)
+    write_atomic(out / "schema.yaml", _schema_yaml(schema.model_dump()))
+    shutil.copyfile(inputs["thresholds"].file("model.json"), out / "thresholds.json")
+    if "linear" in inputs:
+        for name in (WEIGHTS, VOCABULARY):
+            shutil.copyfile(inputs["linear"].file(name), out / name)
+        shutil.copyfile(inputs["thresholds"].file("linear.json"), out / "linear_thresholds.json")
+    shutil.copyfile(inputs["parity"].file("parity.json"), out / "parity.json")
+    write_atomic(out / "metrics.json", json.dumps(evaluation, indent=1))
+    verdict = {"verdict": "ungated", "weights": model.hash, "reasons": ["the recipe sets no limits for a gate"]}
+    write_atomic(out / "verdict.json", json.dumps(verdict, indent=1))
+    info = _info(config, model)
+    write_atomic(out / "release.json", json.dumps(info, indent=1))
+    write_atomic(out / "README.md", model_card(info, evaluation, verdict))
+    return {"name": config.name, "weights": model.hash, "verdict": "ungated"}
+
+
+def _info(config: BundleConfig, model: Artifact) -> dict[str, Any]:
+    template = Codec(model.path).template
+    note = model.json("model.json")
+    return {
+        "name": config.name,
+        "task": config.task,
+        "schema": config.schema_name,
+        "strategy": note["strategy"],
+        "base": note["base"],
+        "base_sha256": note["weights_sha256"],
+        "weights": model.hash,
+        "engine": config.engine,
+        "window": config.window.model_dump(),
+        "template": template.model_dump(),
+        "template_sha256": template.sha256,
+        "fields": note["fields"],
+    }
+
+
+def _schema_yaml(values: dict[str, Any]) -> str:
+    import io
+
+    from ruamel.yaml import YAML
+
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.width = 100
+    values["fields"] = [dict(f) for f in values["fields"]]
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
+def _link(source: Path, target: Path) -> None:
+    """Hard-link big immutable files where the file system can, copy them where it cannot."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def model_card(info: dict[str, Any], evaluation: dict[str, Any], verdict: dict[str, Any]) -> str:
+    """Return the release's README: what it is, how it was measured, what it must not be used for."""
+    arms = evaluation["arms"]
+    rows = []
+    for name, arm in arms.items():
+        f1 = (arm.get("field") or {}).get("micro", {}).get("f1") or {}
+        value = "n/a" if f1.get("value") is None else f"{f1['value']:.3f} [{f1['low']:.3f}, {f1['high']:.3f}]"
+        rows.append(f"| {name} | {arm.get('n_documents', 0)} | {value} |")
+    table = "\n".join(rows)
+    return f"""# {info["name"]}
+
+A `{info["strategy"]}` expert for the task {info["task"]}, schema {info["schema"]}, fine-tuned from {info["base"]}.
+
+- Verdict: **{verdict["verdict"]}** ({"; ".join(verdict["reasons"])})
+- Weights: {info["weights"]}
+- Base: {info["base"]} (weights {info["base_sha256"][:16]})
+- Engine it was measured with: {info["engine"]}
+
+## Measured on held-out documents
+
+| arm | documents | micro F1 (95 % interval) |
+| --- | --- | --- |
+{table}
+
+## Use
+
+    lextune extract contract.pdf --release .
+
+Every quote is verbatim text of the document. An answer with status `review`, and every null, deserves a
+lawyer's eye: a clause that is not found is not proof that it is not there. Fields under `not_assessed` were
+neither trained nor evaluated. This is no legal advice.
+"""
+
+
+STAGES = (
+    Stage(
+        "bundle", 1, ("model", "linear", "thresholds", "evaluation", "parity"), BundleConfig, run_bundle, "release"
+    ),
+)

@@ -1,0 +1,110 @@
+"""Preflight: everything that can be known before spending the time of a training run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from lextune.core.errors import DataError
+from lextune.expert.head import tag_input
+from lextune.expert.point import ChatExample
+from lextune.expert.templates import Codec
+from lextune.expert.weights import Base
+from lextune.expert.windowing import WindowExample
+from lextune.train.chat import chat_row
+from lextune.train.common import TrainConfig, planned_steps
+
+PROBE_ROWS = 4
+
+
+def check_chat(examples: Sequence[ChatExample], codec: Codec, config: TrainConfig) -> dict[str, Any]:
+    """Check conversations: every row learns its stop token and something before it; too long ones are counted.
+
+    Raises:
+        DataError: a row has no answer, its stop token is not learnt, or every row is too long.
+    """
+    lengths, learnt, too_long = [], 0, []
+    for example in examples:
+        row = chat_row(example, codec)
+        mask = row["completion_mask"]
+        if not example.completion.strip():
+            raise DataError("a training example without an answer", where=example.document_id, do="remove the row")
+        if row["input_ids"][-1] != codec.stop_id or mask[-1] != 1:
+            raise DataError("the stop token is not learnt", where=example.document_id, do="report this: it is a bug")
+        lengths.append(len(mask))
+        learnt += sum(mask)
+        if len(mask) > config.max_tokens:
+            too_long.append(example.document_id)
+    if len(too_long) == len(lengths):
+        raise DataError(
+            f"all {len(lengths)} examples are longer than {config.max_tokens} tokens: the loss would be 0.0",
+            where="train.max_tokens",
+            do=f"raise it to {max(lengths, default=0)} or use smaller windows",
+        )
+    return {"rows": len(lengths), "too_long": len(too_long), "learnt_tokens": learnt, **_lengths(lengths)}
+
+
+def check_windows(examples: Sequence[WindowExample], codec: Codec, config: TrainConfig) -> dict[str, Any]:
+    """Check labelled windows: at least one positive, nothing over the model's window.
+
+    Raises:
+        DataError: no window has a label, or windows are longer than `max_tokens`.
+    """
+    positives = sum(e.positive for e in examples)
+    if not positives:
+        raise DataError("no training window has a label: the loss would teach nothing", where="examples")
+    lengths = [len(tag_input(codec, e.heading, e.texts).ids) for e in examples]
+    too_long = sum(n > config.max_tokens for n in lengths)
+    if too_long:
+        raise DataError(
+            f"{too_long} of {len(lengths)} windows are longer than {config.max_tokens} tokens",
+            where="train.max_tokens",
+            do=f"raise it to {max(lengths)} or use smaller windows",
+        )
+    return {"rows": len(lengths), "too_long": 0, "positive_rows": positives, **_lengths(lengths)}
+
+
+def _lengths(lengths: Sequence[int]) -> dict[str, int]:
+    ordered = sorted(lengths) or [0]
+    return {
+        "tokens": sum(ordered),
+        "tokens_mean": round(sum(ordered) / len(ordered)),
+        "tokens_p95": ordered[min(len(ordered) - 1, math.floor(0.95 * len(ordered)))],
+        "tokens_max": ordered[-1],
+    }
+
+
+def estimate_seconds(base: Base, mean_tokens: int, rows: int, config: TrainConfig) -> dict[str, float]:
+    """Time two optimizer steps' worth of forward and backward passes and scale them to the run.
+
+    Args:
+        base: the model.
+        mean_tokens: of a row.
+        rows: training rows, which with the config give the number of steps.
+        config: settings of the run.
+
+    Returns:
+        steps, tokens_per_second and seconds.
+    """
+    import torch
+
+    from lextune.expert.weights import load_backbone
+    from lextune.train.common import add_lora
+
+    model = add_lora(load_backbone(base), config.lora).train()
+    batch = min(config.batch, PROBE_ROWS)
+    ids = torch.randint(20, 1000, (batch, max(8, mean_tokens)))
+    best = math.inf
+    for _ in range(2):
+        started = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = model.get_base_model().model(input_ids=ids, use_cache=False).last_hidden_state
+        hidden.float().pow(2).mean().backward()
+        model.zero_grad()
+        best = min(best, time.perf_counter() - started)
+    speed = batch * max(8, mean_tokens) / best
+    steps = planned_steps(rows, config)
+    tokens = steps * config.batch * config.accumulation * mean_tokens
+    return {"steps": steps, "tokens_per_second": round(speed, 1), "seconds": round(tokens / speed, 1)}

@@ -1,0 +1,540 @@
+"""The evaluation report: honest first paragraph, no NaN, nothing fetched, hostile text inert, same bytes."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree, html
+
+from lextune.core.errors import DataError
+from lextune.core.records import Document, FieldLabel, Span
+from lextune.evaluate.facts import MAX_ROWS, card_facts, estimate_table, facts
+from lextune.evaluate.report import MAX_TEXT, Example, ReportData, cut, lit, render_report
+from lextune.evaluate.tables import always_null_accuracy
+
+HOSTILE = (
+    "<script>alert('x')</script>\"><img src=http://evil.example/a onerror=alert(1)>{{ 7*7 }} $x_1$ \x00\x0b法"
+)
+
+
+def leaf(value: float | None, n: int = 100) -> dict[str, Any]:
+    if value is None:
+        return {"value": None, "low": None, "high": None, "n": n}
+    return {"value": value, "low": max(0.0, value - 0.05), "high": min(1.0, value + 0.05), "n": n}
+
+
+def slice_of(f1: float | None, present: int = 5) -> dict[str, Any]:
+    return {
+        "n_documents": 20,
+        "n_present": present,
+        "field_f1": leaf(f1),
+        "contracteval_f1": leaf(f1),
+        "jaccard": leaf(f1),
+    }
+
+
+def arm(f1: float | None, n: int = 20, **changes: Any) -> dict[str, Any]:
+    scores = {"precision": leaf(f1), "recall": leaf(f1), "f1": leaf(f1)}
+    values = {
+        "n_documents": n,
+        "n_not_assessed": 0,
+        "field": {"micro": scores, "macro": {**scores, "n_fields": 3, "n_left_out": 0}},
+        "contracteval": {
+            "f1": leaf(f1, 200),
+            "f2": leaf(f1, 200),
+            "jaccard": leaf(f1, 60),
+            "false_null_rate": leaf(0.1),
+        },
+        "aupr": leaf(f1),
+        "precision_at_80_recall": leaf(f1),
+        "ece": leaf(0.05),
+        "valid_json_rate": leaf(None, 0),
+        "grounded_rate": leaf(1.0),
+        "invented_rate": leaf(0.04),
+        "seconds_per_document": 9.25,
+        "tokens_per_document": 12_345.6,
+        "contracts_per_hour": 389.2,
+        "by_field": {
+            "Parties": slice_of(f1),
+            "Governing Law": slice_of(f1 and f1 / 2),
+            "Warranty": slice_of(None, 0),
+        },
+        "by_contract_type": {"Supply": slice_of(f1), "unknown": slice_of(None)},
+    }
+    return {**values, **changes}
+
+
+def paired(a: str, b: str, difference: float, p: float, **changes: Any) -> dict[str, Any]:
+    low, high = difference - 0.02, difference + 0.02
+    return {
+        "a": a,
+        "b": b,
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "p": p,
+        "n_documents": 20,
+    } | changes
+
+
+def evaluation(**changes: Any) -> dict[str, Any]:
+    values = {
+        "arms": {
+            "tuned": arm(0.79),
+            "linear": arm(0.74),
+            "always-null": arm(None, seconds_per_document=None, contracts_per_hour=None),
+            "always-present": arm(0.1),
+            "echo": arm(0.485),
+        },
+        "subset_arms": {
+            "tuned": arm(0.8, 6),
+            "base-zero-shot": arm(0.02, 6),
+            "base-few-shot": arm(0.11, 6),
+        },
+        "paired": [
+            paired("tuned", "linear", 0.05, 0.004, verdict="better"),
+            paired("tuned", "base-few-shot", 0.69, 0.0002, n_documents=6),
+        ],
+        "tuned": "tuned",
+    }
+    return {**values, **changes}
+
+
+def data(**changes: Any) -> ReportData:
+    values: dict[str, Any] = {
+        "title": "Clause extraction",
+        "release": "clauses-0.1",
+        "created": "2026-01-02T03:04:05Z",
+        "evaluation": evaluation(),
+        "card": {
+            "documents": {"train": 300, "validation": 48, "test": 60},
+            "families": [["a", "b"], ["c", "d", "e"]],
+            "leakage": "none found",
+            "parts": {
+                "train": {
+                    "n": 300,
+                    "characters": {"mean": 53_800.5, "max": 338_000},
+                    "contract_types": {"Supply": 200, "Hosting": 100},
+                    "presence": {"Parties": {"present": 299, "assessed": 300}},
+                },
+                "test": {"n": 60, "contract_types": {"Supply": 60}},
+            },
+        },
+        "curves": {
+            "loss": [{"step": step, "value": 1 / step} for step in range(1, 9)],
+            "eval_loss": [{"step": 4, "value": 0.4}, {"step": 8, "value": 0.3}],
+            "lr": [{"step": step, "value": 1e-4 * step} for step in range(1, 9)],
+        },
+        "preflight": {
+            "rows": 4600,
+            "estimate": {"steps": 575, "seconds": 3000.0},
+            "truth": {"steps": 575, "seconds": 3300.0},
+        },
+        "examples": [
+            {
+                "document": "d1.txt",
+                "field": "Parties",
+                "kind": "right",
+                "gold": ["ACME Ltd"],
+                "answer": "ACME Ltd",
+                "confidence": 0.914,
+                "context": "This is made by ACME\nLtd and others.",
+            },
+            {"document": "d2.txt", "field": "Warranty", "kind": "invented", "answer": "a warranty"},
+        ],
+    }
+    return ReportData(**{**values, **changes})
+
+
+def parse(markup: str) -> Any:
+    """The page, parsed; control characters would stop a strict XML parser, so they must not be there."""
+    return html.document_fromstring(markup)
+
+
+def text_of(element: Any) -> str:
+    return " ".join(element.text_content().split())
+
+
+def first_paragraph(**changes: Any) -> str:
+    page = parse(render_report(data(evaluation=evaluation(**changes))))
+    return text_of(page.xpath("//main/p[1]")[0])
+
+
+def table(page: Any, caption: str) -> list[list[str]]:
+    found = page.xpath("//table[caption=$caption]", caption=caption)[0]
+    return [[text_of(cell) for cell in row] for row in found.iter("tr")]
+
+
+def test_the_first_paragraph_says_what_was_gained_and_that_linear_is_beaten() -> None:
+    gain, rates, linear = re.split(r"(?<=\.) (?=[A-Z])", first_paragraph())
+    assert gain == (
+        "Tuning gained over the same base model given worked examples in the prompt (few-shot): field F1"
+        " 0.800 against 0.110 on the same 6 held-out documents, a difference of +0.690"
+        " (95 % interval +0.670 to +0.710, p < 0.001)."
+    )
+    assert rates == (
+        "Of every 100 clauses that are there it gets 80 right (before: 11);"
+        " of every 100 answers it gives, 80 are right (before: 11)."
+    )
+    assert linear == (
+        "The fine-tune beats the linear baseline in the paired test: field F1 0.790 against 0.740 on the same"
+        " 20 held-out documents, a difference of +0.050 (95 % interval +0.030 to +0.070, p = 0.004)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        (
+            [paired("tuned", "linear", 0.01, 0.4)],
+            "The fine-tune does not beat the linear baseline in the paired",
+        ),
+        (
+            [paired("linear", "tuned", 0.05, 0.01)],
+            "The fine-tune is worse than the linear baseline in the paired",
+        ),
+        ([], "No paired test shows that the fine-tune beats the linear baseline"),
+        (
+            [paired("tuned", "linear", 0.05, 0.0002, low=None, high=None)],
+            "No paired test shows that the fine-tune",
+        ),
+        ([paired("tuned", "linear", math.nan, math.nan)], "No paired test shows that the fine-tune"),
+    ],
+)
+def test_a_fine_tune_that_does_not_beat_linear_is_said_to_do_nothing_useful(
+    tests: list[Any], said: str
+) -> None:
+    paragraph = first_paragraph(paired=tests)
+    assert said in paragraph
+    assert "a fine-tune that does not beat linear is doing nothing useful" in paragraph
+
+
+def test_sections_stand_in_order_and_every_link_leads_somewhere() -> None:
+    page = parse(render_report(data()))
+    headings = [text_of(heading) for heading in page.iter("h2")]
+    assert headings == [
+        "All arms",
+        "Before and after, by field",
+        "ContractEval",
+        "Ranking, calibration, format",
+        "Worst fields",
+        "By contract type",
+        "Data card",
+        "Training",
+        "Examples, right and wrong",
+        "Time and tokens",
+        "Estimate against truth",
+        "How the numbers were computed",
+    ]
+    ids = page.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    targets = {href.removeprefix("#") for href in page.xpath("//@href")}
+    assert targets <= set(ids)
+    assert {
+        match for path in page.xpath("//@clip-path") for match in re.findall(r"url\(#(.*?)\)", path)
+    } <= set(ids)
+
+
+def test_the_headline_table_has_all_arms_with_intervals() -> None:
+    rows = table(parse(render_report(data())), "All arms")
+    assert [row[0] for row in rows] == [
+        "arm",
+        "On all 20 documents",
+        *evaluation()["arms"],
+        "On 6 of them, the same for every arm here",
+        "tuned",
+        "base-zero-shot",
+        "base-few-shot",
+    ]
+    assert rows[2][1:3] == ["20", "0.790 (0.740 to 0.840)"]
+    null = rows[4]
+    assert (null[2], null[-1]) == ("n/a (n=100)", "n/a (n=20)")
+
+
+def test_published_figures_are_marked_and_echo_is_a_caution() -> None:
+    page = parse(render_report(data()))
+    rows = table(page, "ContractEval protocol")
+    place = rows.index(["Published (arXiv 2508.03080), other contracts"])
+    assert rows[place + 1 :] == [
+        ["GPT-4.1 mini", "0.644", "–", "0.435", "0.072"],
+        ["GPT-4.1", "0.641", "–", "0.472", "0.071"],
+        ["Gemini 2.5 Pro", "0.497", "–", "0.506", "0.011"],
+        ["Qwen3-8B thinking", "0.540", "–", "0.391", "0.110"],
+        ["Llama-3.1-8B", "0.392", "–", "0.300", "0.214"],
+    ]
+    section = text_of(page.get_element_by_id("contracteval"))
+    assert "an F1 of 0.485 (0.435 to 0.535) on these contracts and 0.460 on the 102 official ones" in section
+    official = render_report(data(official_test=True))
+    assert "the same 102 contracts" in official
+    assert "other contracts" not in official.lower()
+
+
+def test_accuracy_stands_only_beside_what_answering_null_would_get() -> None:
+    assert always_null_accuracy(evaluation()) == (0.7, 200)
+    shown = text_of(parse(render_report(data())))
+    assert shown.lower().count("accuracy") == 1
+    assert "Answering null everywhere would be right on 70 % of the 200 pairs." in shown
+
+
+def test_worst_fields_come_worst_first_and_have_gold() -> None:
+    rows = table(parse(render_report(data())), "Fields with the lowest F1")
+    assert [row[0] for row in rows[1:]] == ["Governing Law", "Parties"]
+    assert rows[0][3:6] == ["tuned F1", "base-few-shot (6 documents) F1", "linear F1"]
+    assert rows[1][2:4] == ["5", "0.395 (0.345 to 0.445)"]
+
+
+def test_the_data_card_puts_the_parts_side_by_side() -> None:
+    page = parse(render_report(data()))
+    assert table(page, "Contract types") == [
+        ["contract types", "train", "test"],
+        ["Supply", "200", "60"],
+        ["Hosting", "100", "–"],
+    ]
+    assert table(page, "Presence")[1] == ["Parties", "299 of 300", "–"]
+    assert "Families of near-duplicates, kept in one part2 (5 documents, the largest 3)" in text_of(
+        page.get_element_by_id("data")
+    )
+
+
+def test_facts_of_any_shape_are_shown() -> None:
+    shown = facts({"a_b": 1, "none": None, "rows": [{"x": 1}, {"y": 2}], "flags": [True, "s"], "empty": []})
+    assert shown.pairs == (("A b", "1"), ("None", "n/a"), ("Flags", "yes; s"), ("Empty", "none"))
+    assert shown.tables[0].groups[0].rows == (("1", "–"), ("–", "2"))
+    long = facts({"drops": [{"what": str(i)} for i in range(MAX_ROWS + 1)]}).tables[0]
+    assert (long.caption, len(long.groups[0].rows)) == ("Drops (the first 60 of 61)", 60)
+    assert card_facts({"families": 7}).pairs == (("Families", "7"),)
+    assert card_facts({"families": []}).pairs == (("Families of near-duplicates, kept in one part", "0"),)
+
+
+@pytest.mark.parametrize(
+    "preflight",
+    [
+        {"estimate": {"seconds": 100.0, "steps": 5}, "truth": {"seconds": 125.0}},
+        {"seconds": 100.0, "tokens": 9, "truth": {"seconds": 125.0}},
+    ],
+)
+def test_the_estimate_stands_beside_the_truth(preflight: dict[str, Any]) -> None:
+    made = estimate_table(preflight)
+    assert made is not None
+    assert made.groups[0].rows[0] == ("seconds", "100", "125", "1.25")
+
+
+def test_examples_show_their_text_with_the_gold_lit() -> None:
+    page = parse(render_report(data()))
+    section = page.get_element_by_id("examples")
+    assert [text_of(heading) for heading in section.iter("h3")] == [
+        "Right (1)",
+        "Wrong value (0)",
+        "Missed (0)",
+        "Invented (1)",
+    ]
+    assert [mark.text for mark in section.iter("mark")] == ["ACME\nLtd"]
+    assert "d1.txt · confidence 0.914" in text_of(section)
+    assert "Goldnot present" in text_of(section)
+
+
+@given(st.text("ab \n", max_size=30), st.lists(st.text("ab ", max_size=4), max_size=3))
+@settings(max_examples=100, deadline=None)
+def test_the_pieces_of_a_context_are_the_context(context: str, gold: list[str]) -> None:
+    pieces = lit(context, gold)
+    assert "".join(piece.text for piece in pieces) == context
+    collapsed = {" ".join(part.split()) for part in gold}
+    assert all(" ".join(piece.text.split()) in collapsed for piece in pieces if piece.lit)
+
+
+def test_long_text_is_cut_and_says_by_how_much() -> None:
+    assert cut("x" * MAX_TEXT) == "x" * MAX_TEXT
+    assert cut("x" * (MAX_TEXT + 1234)).endswith("x… (1,234 characters more)")
+
+
+def test_the_same_data_give_the_same_bytes() -> None:
+    assert render_report(data()) == render_report(data())
+    assert "<dc:date" not in render_report(data())
+
+
+def test_nothing_is_fetched_and_nothing_runs() -> None:
+    markup = render_report(data())
+    page = parse(markup)
+    assert {element.tag for element in page.iter()}.isdisjoint(
+        {"script", "link", "img", "iframe", "object", "image"}
+    )
+    assert not re.search(r"https?:|@import|\bsrc=|xlink|<!ENTITY|url\((?!#)", markup)
+    assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
+    assert markup.count("<style") == 1  # matplotlib's style sheets would apply to the whole page
+    assert "default-src 'none'" in markup
+
+
+def test_landmarks_captions_and_names() -> None:
+    page = parse(render_report(data()))
+    assert page.get("lang") == "en"
+    assert len(page.xpath("//h1")) == len(page.xpath("//main")) == 1
+    assert all(item.xpath("caption") and item.xpath(".//th[@scope='row']") for item in page.iter("table"))
+    assert [bool(svg.get("aria-label")) and svg.get("role") for svg in page.iter("svg")] == ["img", "img"]
+    assert page.xpath("//body/a[1]/@href") == ["#main"]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rgb or #rrggbb, WCAG 2.1."""
+    digits = colour if len(colour) == 6 else "".join(2 * digit for digit in colour)
+    parts = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_both_themes_have_contrast_and_plots_follow_them(theme: int) -> None:
+    markup = render_report(data())
+    colours = dict(re.findall(r"--([\w-]+): #(\w+)", re.findall(r":root \{.*?\}", markup, re.DOTALL)[theme]))
+
+    def contrast(a: str, b: str) -> float:
+        dark, light = sorted(luminance(colours[name]) for name in (a, b))
+        return (light + 0.05) / (dark + 0.05)
+
+    for name in ("ink", "soft", "link", "series-1", "series-2", "series-3"):
+        assert contrast(name, "paper") >= 4.5
+    assert min(contrast("ink", "panel"), contrast("soft", "panel"), contrast("ink", "lit")) >= 4.5
+    plots = "".join(re.findall(r"<svg.*?</svg>", markup, re.DOTALL))
+    assert not re.search(r":\s*#\w", plots)
+    assert set(re.findall(r"var\(--([\w-]+)\)", plots)) <= colours.keys()
+
+
+def hostile(value: Any) -> Any:
+    """The same data with hostile text for every name and text in it."""
+    if isinstance(value, dict):
+        return {f"{HOSTILE}{k}": hostile(v) for k, v in value.items()}
+    return HOSTILE if isinstance(value, str) else value
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    arms = {name: arm(0.5) for name in ("tuned", "linear", HOSTILE)}
+    for one in arms.values():
+        one["by_field"] = {HOSTILE: slice_of(0.5), "_x": slice_of(0.4)}
+        one["by_contract_type"] = hostile({"Supply": slice_of(0.5)}) | {HOSTILE: slice_of(0.1)}
+    markup = render_report(
+        data(
+            title=HOSTILE,
+            release=HOSTILE,
+            created=HOSTILE,
+            machine=HOSTILE,
+            evaluation=evaluation(arms=arms, paired=[paired(HOSTILE, "tuned", 0.1, 0.5, verdict=HOSTILE)]),
+            card=hostile(data().card),
+            preflight={"truth": hostile({"seconds": 1}), **hostile({"x": {"y": "z"}})},
+            examples=[
+                Example(
+                    document=HOSTILE,
+                    field=HOSTILE,
+                    kind="missed",
+                    gold=(HOSTILE,),
+                    answer=HOSTILE,
+                    context=HOSTILE,
+                )
+            ],
+        )
+    )
+    page = parse(markup)
+    assert not page.xpath("//script | //img")
+    assert not page.xpath("//*[@onerror]")
+    assert "{{ 7*7 }}" in markup
+    assert not re.search(r"[\x00-\x08\x0b\x0c]", markup)
+    assert page.xpath("//h1")[0].text_content().startswith("<script>alert('x')</script>")
+    for svg in re.findall(r"<svg.*?</svg>", markup, re.DOTALL):
+        etree.fromstring(svg)
+
+
+def test_nulls_and_nan_are_not_available() -> None:
+    broken = arm(None, seconds_per_document=math.nan, aupr=math.inf, contracteval={"f1": math.nan})
+    curves = {
+        "loss": [{"step": 1, "value": math.nan}, {"step": 2, "value": 0.5}],
+        "lr": [{"step": 1, "value": None}],
+    }
+    markup = render_report(
+        data(
+            evaluation=evaluation(arms={"tuned": broken, "linear": broken}, paired=[]),
+            card={"mean": math.nan, "nested": {"deep": {"x": math.inf}}},
+            preflight={"estimate": {"seconds": math.nan}, "truth": {"seconds": None}},
+            curves=curves,
+            examples=[Example(document="d", field="f", kind="missed", confidence=math.nan)],
+        )
+    )
+    page = parse(markup)
+    shown = text_of(page)
+    for cell in page.xpath(
+        "//td | //th | //p | //*[local-name()='text'] | //section[@id!='definitions']//dd"
+    ):
+        assert not re.search(r"\b(nan|inf|None(?! was given)|NaN|Infinity)\b", text_of(cell))
+    assert "2 recorded values were not finite" in shown
+    assert "n/a (n=100)" in shown
+    assert "field F1 n/a (n=20) against n/a (n=20) on the same 20 held-out documents" in shown
+
+
+def test_one_arm_alone() -> None:
+    alone = {"arms": {"tuned": arm(0.5, 1)}}
+    markup = render_report(ReportData(title="t", release="r", created="c", evaluation=alone))
+    page = parse(markup)
+    assert text_of(page.xpath("//main/p[1]")[0]) == (
+        "No base model was evaluated beside it, so what tuning gained is not known. The fine-tune has a field"
+        " F1 of 0.500 (0.450 to 0.550) on 1 held-out document. The linear baseline was not evaluated beside"
+        " it, so whether the fine-tune does anything useful is not known."
+    )
+    shown = text_of(page)
+    for nothing in (
+        "No paired tests were made.",
+        "No loss was recorded.",
+        "No dataset card was given.",
+        "None was given.",
+        "Neither an estimate nor a measurement of the training was given.",
+    ):
+        assert nothing in shown
+
+
+def test_an_empty_slicing_says_so() -> None:
+    bare = {"arms": {"tuned": {"n_documents": 3}}}
+    shown = text_of(parse(render_report(ReportData(title="t", release="r", created="c", evaluation=bare))))
+    assert "No scores by field." in shown
+    assert "No field with gold was scored." in shown
+    assert "No scores by contract type." in shown
+
+
+def test_a_tuned_arm_that_was_not_evaluated_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        render_report(data(evaluation=evaluation(tuned="best")))
+    assert str(caught.value) == (
+        "evaluation.tuned: the tuned arm 'best' was not evaluated; evaluated: 'tuned', 'linear',"
+        " 'always-null', 'always-present', 'echo'"
+        "\n  -> name an arm of evaluation.arms, or evaluate that arm first"
+    )
+
+
+def test_the_scorer_s_own_evaluations_are_rendered() -> None:
+    from lextune.expert.schema import Schema, SchemaField
+    from lextune.expert.scoring import score
+    from lextune.expert.scoring.trivial import ARMS
+
+    question = {"question": "Which?", "definition": "."}
+    schema = Schema(
+        name="s", fields=tuple(SchemaField(name=name, type="text", **question) for name in ("Title", "Law"))
+    )
+    text = "SUPPLY AGREEMENT\nThe law of Utopia governs."
+    label = FieldLabel(parts=("SUPPLY AGREEMENT",), spans=((Span(start=0, end=16),),))
+    documents = [
+        Document(
+            id=str(i), name=f"{i}.txt", sha256="ab", text=text, labels={"Title": label, "Law": FieldLabel()}
+        )
+        for i in range(3)
+    ]
+    arms = {
+        name: score(documents, [run(d, schema) for d in documents], schema).as_json()
+        for name, run in ARMS.items()
+    }
+    page = parse(render_report(data(evaluation={"arms": arms, "tuned": "always-present"})))
+    rows = table(page, "Every field")
+    assert {row[0]: row[1:4] for row in rows[1:]} == {
+        "Title": ["3", "3", "1.000 (1.000 to 1.000)"],
+        "Law": ["3", "0", "0.000 (0.000 to 0.000)"],
+    }
+    assert "right on 50 % of the 6 pairs" in text_of(page)

@@ -1,0 +1,499 @@
+"""Tables of (text, expected) that any implementation must pass; all sample text is our own."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import datetime
+import string
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lextune.text.tokens import jaccard, tokens
+from lextune.text.values import is_null, normalise, same_value
+
+YEAR, MONTH = {"value": 1, "unit": "year"}, {"value": 1, "unit": "month"}
+KINDS = ("boolean", "text", "date", "duration", "parties", "jurisdiction", "money")
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, "", "  ", "N/A", "n/a", "none", "None.", "not specified", "Not  Specified", "[]", [], {}),
+        *("No related clause", "no related clause.", ["N/A"], [None, ""]),
+    ],
+)
+def test_null_with_or_without_a_quote(value: object, quoted: bool) -> None:
+    assert is_null(value, quoted=quoted)
+
+
+@pytest.mark.parametrize("value", ["No", "no.", "NO", "false", False, ["No"]])
+def test_no_is_null_only_without_a_quote(value: object) -> None:
+    assert is_null(value, quoted=False)
+    assert not is_null(value, quoted=True)
+
+
+@pytest.mark.parametrize(
+    "value", ["Yes", True, 0, 0.0, "nothing", "none of the parties", ["N/A", "x"], {"a": None}]
+)
+def test_not_null(value: object) -> None:
+    assert not is_null(value, quoted=True)
+    assert not is_null(value, quoted=False)
+
+
+DATES = [
+    ("June 21, 1999", "1999-06-21"),
+    ("21st day of June, 1999", "1999-06-21"),
+    ("the first day of July, 2017 (", "2017-07-01"),
+    ("(1st)  day of January, 1996", "1996-01-01"),
+    ("6/21/1999", "1999-06-21"),
+    ("5/8/14", "2014-05-08"),
+    ("1/14/98", "1998-01-14"),
+    ("31/01/2025", "2025-01-31"),
+    ("31 December 2020", "2020-12-31"),
+    ("31.12.2020", "2020-12-31"),
+    ("31 December,\n1996", "1996-12-31"),
+    ("06 October 2000", "2000-10-06"),
+    ("Sept 29, 2004", "2004-09-29"),
+    ("Dec. 8, 2005", "2005-12-08"),
+    ("MAY 31, 2019", "2019-05-31"),
+    ("March 12,1999", "1999-03-12"),
+    ("14t h day of April, 2015", "2015-04-14"),
+    ("2020-06-01", "2020-06-01"),
+    ("This Agreement is dated as of June 1, 2005, by and between the parties", "2005-06-01"),
+    ("[]/[]/2020", "2020-XX-XX"),
+    ("[ ]/[ ]/20[ ]", "20XX-XX-XX"),
+    ("11/[]/2006", "2006-11-XX"),
+    ("09/14/200[]", "200X-09-14"),
+    ("12/01/[]", "XXXX-12-01"),
+    ("___ day of ____________, 2015.", "2015-XX-XX"),
+    ("[●] day of [●], 2019", "2019-XX-XX"),
+    ("this  day of , 2012", "2012-XX-XX"),
+    ("[___], 2020", "2020-XX-XX"),
+    ("14 day of SEPTEMBER, 200_", "200X-09-14"),
+    ("March ___, 1999", "1999-03-XX"),
+    ("June 2005", "2005-06-XX"),
+    ("1st day of December", "XXXX-12-01"),
+    ("March 5", "XXXX-03-05"),
+    ("2020", "2020-XX-XX"),
+    ("2020-06-XX", "2020-06-XX"),
+    ("perpetual", "perpetual"),
+    ("Perpetual", "perpetual"),
+    ("shall continue in perpetuity", "perpetual"),
+    ("shall remain in effect until terminated by either party", "perpetual"),
+    ("2/30/2020", None),
+    ("13/13/2013", None),
+    ("[]/[]/[]", None),
+    ("the date first written above", None),
+    ("the Securities Exchange Act of 1934", None),
+    ("either party may 10 days later march 3 miles", None),
+    ("Section 1.2.10", None),
+    ("see page 12, 2005 edition", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), DATES)
+def test_dates(text: str, expected: str | None) -> None:
+    assert normalise("date", text) == expected
+
+
+SPAN = "The term begins on February 1, 1998 and, unless renewed, ends on January 31, 2001 or when sold."
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("Effective Date", SPAN, "1998-02-01"),
+        ("Expiration Date", SPAN, "2001-01-31"),
+        ("Agreement Date", SPAN, "1998-02-01"),
+        ("Effective Date", "It starts today and shall end as of December 31, 2000.", None),
+        ("Effective Date", "Signed on May 5, 2007, to be effective January 1, 2008.", "2008-01-01"),
+        ("Expiration Date", "12/31/2020", "2020-12-31"),
+        ("Expiration Date", "It begins on January 20, 2014 and continues for six (6) months.", "2014-07-20"),
+        ("Expiration Date", "from March 1, 2010 to its third anniversary", "2013-03-01"),
+        ("Expiration Date", "five years from the Effective Date", None),
+        ("Expiration Date", "from May 1, 2010 in perpetuity", "perpetual"),
+        ("Effective Date", "granted in perpetuity", None),
+    ],
+)
+def test_the_field_chooses_among_dates(field: str, text: str, expected: str | None) -> None:
+    assert normalise("date", text, field=field) == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        ("2020-06-01", "2020-06-01", True),
+        ("2020-06-01", "2020-06-02", False),
+        ("2020-XX-XX", "2020-06-01", True),
+        ("2020-XX-XX", "2020-XX-XX", True),
+        ("2020-06-01", "2020-XX-XX", False),  # what the annotator knows has to be found
+        ("20XX-XX-XX", "2012-01-01", True),
+        ("20XX-XX-XX", "1912-01-01", False),
+        ("perpetual", "perpetual", True),
+        ("perpetual", "2020-06-01", False),
+        ("2020-06-01", None, False),
+    ],
+)
+def test_same_date(gold: str, answer: str | None, same: bool) -> None:
+    assert same_value("date", gold, answer) is same
+
+
+DURATIONS = [
+    ("one (1) year", YEAR),
+    ("1 year", YEAR),
+    ("Successive 1 year", YEAR | {"successive": True}),
+    ("succesive 1 year", YEAR | {"successive": True}),
+    ("2 successive 5 years", {"value": 5, "unit": "year", "successive": True}),
+    ("10 1 years", YEAR),
+    ("thirty (30) days", {"value": 30, "unit": "day"}),
+    ("ninety days'", {"value": 90, "unit": "day"}),
+    ("(6) months", {"value": 6, "unit": "month"}),
+    ("60) days", {"value": 60, "unit": "day"}),
+    ("one hundred eighty (180) days", {"value": 180, "unit": "day"}),
+    ("twenty-four months", {"value": 24, "unit": "month"}),
+    ("two-year", {"value": 2, "unit": "year"}),
+    ("ten (10) business days", {"value": 10, "unit": "business day"}),
+    ("two (2) years and six (6) months", {"value": 30, "unit": "month"}),
+    ("for a period of 12 full calendar months", {"value": 12, "unit": "month"}),
+    ("6 weeks", {"value": 6, "unit": "week"}),
+    ("year-to-year", YEAR | {"successive": True}),
+    ("perpetual", "perpetual"),
+    ("successive [] years", None),
+    ("the initial term", None),
+    ("0 days", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), DURATIONS)
+def test_durations(text: str, expected: object) -> None:
+    assert normalise("duration", text) == expected
+
+
+BOTH = (
+    "The term is five (5) years and shall be renewed for additional two (2) year terms unless a party "
+    "gives notice at least six (6) months prior to its end."
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("Warranty Duration", BOTH, {"value": 5, "unit": "year"}),
+        ("Renewal Term", BOTH, {"value": 2, "unit": "year"}),
+        ("Notice Period to Terminate Renewal", BOTH, {"value": 6, "unit": "month"}),
+        (
+            "Renewal Term",
+            "for one year, with automatic annual renewals on 60 days notice",
+            YEAR | {"successive": True},
+        ),
+        ("Renewal Term", "runs on a month to month basis after one year", MONTH | {"successive": True}),
+        ("Renewal Term", "for ten years; it then continues until terminated by either party", "perpetual"),
+        ("Renewal Term", "may end it upon ninety (90) days' written notice", None),
+        ("Notice Period", "upon ninety (90) days' written notice", {"value": 90, "unit": "day"}),
+    ],
+)
+def test_the_field_chooses_among_durations(field: str, text: str, expected: object) -> None:
+    found = normalise("duration", text, field=field)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        (YEAR, {"value": 12, "unit": "month"}, True),
+        (YEAR, {"value": 365, "unit": "day"}, True),
+        (YEAR, YEAR | {"successive": True}, True),
+        (MONTH, {"value": 30, "unit": "day"}, True),
+        ({"value": 6, "unit": "month"}, {"value": 180, "unit": "day"}, True),
+        (MONTH, {"value": 4, "unit": "week"}, False),
+        ({"value": 60, "unit": "day"}, {"value": 65, "unit": "day"}, False),
+        ("perpetual", "perpetual", True),
+        ("perpetual", YEAR, False),
+        (YEAR, "perpetual", False),
+        (YEAR, "1 year", False),
+        (YEAR, {"value": "1", "unit": "year"}, False),
+        (YEAR, {"value": 1, "unit": "aeon"}, False),
+    ],
+)
+def test_same_duration(gold: object, answer: object, same: bool) -> None:
+    assert same_value("duration", gold, answer) is same
+
+
+JURISDICTIONS = [
+    ("California", "California"),
+    ("governed by the laws of the State of California", "California"),
+    ("under New York law, without regard to the conflict rules of Delaware", "New York"),
+    ("laws of the State of Texas, United States of America", "Texas"),
+    ("laws of the Province of Ontario and the federal laws of Canada applicable therein", "Ontario"),
+    ("Ontario, Canada", "Ontario"),
+    ("British  Columbia,Canada", "British Columbia"),
+    ("laws of England and Wales", "England and Wales"),
+    ("England; Wales", "England and Wales"),
+    ("This Agreement is governed by English law.", "England and Wales"),
+    ("construed in accordance with Swiss law", "Switzerland"),
+    ("People’s Republic of China", "China"),
+    ("governed by the laws of PRC", "China"),
+    ("the laws of New Mexico", "New Mexico"),
+    ("California; Hong Kong", "California; Hong Kong"),
+    ("Illinois; New York", "Illinois; New York"),
+    ("made in the State of Nevada and construed under the laws thereof", "Nevada"),
+    ("laws of Utah; the parties submit to the courts of Idaho", "Utah"),
+    ("COMMONWEALTH OF VIRGINIA", "Virginia"),
+    ("Papua New Guinea", "Papua New Guinea"),
+    ("New South Wales", "New South Wales"),
+    ("Washington, D.C.", "District of Columbia"),
+    ("[* * *]", None),
+    ("Us and them", None),
+    ("turkey and china served cold", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), JURISDICTIONS)
+def test_jurisdictions(text: str, expected: str | None) -> None:
+    assert normalise("jurisdiction", text) == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        ("California", "State of California", True),
+        ("China", "People's Republic of China", True),
+        ("Illinois; New York", "New York; Illinois", True),
+        ("Illinois; New York", "Illinois", False),
+        ("Texas", "Nevada", False),
+        ("Atlantis", "atlantis", True),
+    ],
+)
+def test_same_jurisdiction(gold: str, answer: str, same: bool) -> None:
+    assert same_value("jurisdiction", gold, answer) is same
+
+
+PARTIES = [
+    ('Alder Tools, Inc. ("Alder"); Birch LLC ("Distributor")', ["Alder Tools, Inc.", "Birch LLC"]),
+    ("Alder Tools, Inc.\nAlder\nDistributor\nBirch LLC", ["Alder Tools, Inc.", "Birch LLC"]),
+    (
+        "Alder Tools, Inc., Birch LLC and Cedar Co., Ltd.",
+        ["Alder Tools, Inc.", "Birch LLC", "Cedar Co., Ltd."],
+    ),
+    ("Elm Bank, N.A.", ["Elm Bank, N.A."]),
+    ("Fir Online (Lisbon) Co., Ltd. (“Party A”)", ["Fir Online (Lisbon) Co., Ltd."]),
+    ("ATL\nAlder Tools Ltd\nParty B\nBirch LLC", ["Alder Tools Ltd", "Birch LLC"]),
+    ('MARY STONE ("Employee"); Birch LLC ("Company")', ["MARY STONE", "Birch LLC"]),
+    (
+        'This Agreement is made by and between Alder Tools, Inc., a Delaware corporation ("Alder"), and '
+        'Birch LLC, a limited liability company with offices at 1 High Street ("Birch") (each a "Party" and '
+        'together the "Parties").',
+        ["Alder Tools, Inc.", "Birch LLC"],
+    ),
+    ('Alder and Birch (collectively the "Parties")', None),
+    ('[] ("Member")', None),
+    ("Distributor", None),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), PARTIES)
+def test_parties(text: str, expected: list[str] | None) -> None:
+    assert normalise("parties", text) == expected
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        (["Alder Tools, Inc.", "Birch LLC"], ["BIRCH, L.L.C.", "The Alder Tools Incorporated"], True),
+        (["Société Orme S.A."], ["Societe Orme SA"], True),
+        (["Alder Inc. d/b/a Old Alder"], ["Alder Inc."], True),
+        (["Alder Tools, Inc.", "Birch LLC"], ["Alder Tools, Inc."], False),
+        (["Alder Tools, Inc."], ["Alder Tools, Inc.", "Birch LLC"], False),
+        (["Alder Tools, Inc."], ["Birch LLC"], False),
+        (["Alder Tools, Inc."], "Alder Tools, Inc.", False),
+    ],
+)
+def test_same_parties(gold: list[str], answer: object, same: bool) -> None:
+    assert same_value("parties", gold, answer) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$1,000,000", (1_000_000, "USD")),
+        ("one million dollars ($1,000,000.00)", (1_000_000, "USD")),
+        ("a cap of US$ 5 million", (5_000_000, "USD")),
+        ("USD 10,000.50", (10_000.5, "USD")),
+        ("€3.5 billion", (3_500_000_000, "EUR")),
+        ("£250k", (250_000, "GBP")),
+        ("5,000 euros", (5_000, "EUR")),
+        ("RMB 300", (300, "CNY")),
+        ("ten thousand dollars", (10_000, "USD")),
+        ("10,000 US dollars", (10_000, "USD")),
+        ("thirty (30) days", None),
+    ],
+)
+def test_money(text: str, expected: tuple[float, str] | None) -> None:
+    found = normalise("money", text)
+    assert found == (None if expected is None else {"amount": expected[0], "currency": expected[1]})
+
+
+def test_same_money() -> None:
+    gold = {"amount": 100, "currency": "USD"}
+    assert same_value("money", gold, {"amount": 100.004, "currency": "USD"})
+    assert not same_value("money", gold, {"amount": 100.01, "currency": "USD"})
+    assert not same_value("money", gold, {"amount": 100, "currency": "EUR"})
+    assert not same_value("money", gold, {"amount": None, "currency": "USD"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Yes", True),
+        ("true", True),
+        ("No", False),
+        ("A party may audit the books.", True),
+        ("N/A", None),
+        ("", None),
+    ],
+)
+def test_booleans(text: str, expected: bool | None) -> None:
+    assert normalise("boolean", text) is expected
+
+
+def test_same_boolean_is_exact() -> None:
+    assert same_value("boolean", True, True)
+    assert not same_value("boolean", True, False)
+    assert not same_value("boolean", True, "Yes")
+    assert not same_value("boolean", True, None)
+
+
+def test_text() -> None:
+    assert normalise("text", "  Supply\n  Agreement ") == "Supply Agreement"
+    assert same_value("text", "SUPPLY AGREEMENT", "Supply Agreement.")
+    assert not same_value("text", "Supply Agreement", "Agreement")
+
+
+def test_text_is_the_same_from_085_on() -> None:
+    gold = " ".join(string.ascii_lowercase[:20])
+    assert same_value("text", gold, " ".join(string.ascii_lowercase[:17]))  # 17 / 20 = 0.85
+    assert not same_value("text", gold, " ".join(string.ascii_lowercase[:16]))
+
+
+def test_tokens_are_cuads() -> None:
+    assert tokens("And/Or: the U.S.,\n the END;") == {"and", "or", "the", "us", "end"}
+    assert jaccard(tokens("a b c"), tokens("b c d")) == 0.5
+    assert jaccard(tokens(""), tokens("..")) == 0.0
+
+
+def test_an_unknown_type_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        normalise("colour", "red")
+    with pytest.raises(KeyError):
+        same_value("colour", "red", "red")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dates(min_value=datetime.date(1900, 1, 1), max_value=datetime.date(2099, 12, 31)))
+def test_every_date_is_read_back_from_every_style(day: datetime.date) -> None:
+    suffix = "th" if 4 <= day.day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
+    for text in (
+        day.isoformat(),
+        f"{day:%B} {day.day}, {day.year}",
+        f"dated as of {day:%b} {day.day}, {day.year} between",
+        f"{day.day}{suffix} day of {day:%B}, {day.year}",
+        f"{day.day} {day:%B} {day.year}",
+        f"{day.month}/{day.day}/{day.year}",
+    ):
+        assert normalise("date", text) == day.isoformat()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 999), st.sampled_from(["day", "week", "month", "year"]))
+def test_every_duration_is_read_back(value: int, unit: str) -> None:
+    assert normalise("duration", f"for a term of {value} {unit}s from now") == {"value": value, "unit": unit}
+
+
+LEGAL = st.text(alphabet="abcAI019 ,.;/()[]_\n-\"'“”$é●", max_size=60)
+PIECES = (
+    *(
+        "one",
+        "thirty",
+        "(30)",
+        "days",
+        "year",
+        "anniversary",
+        "third",
+        "June",
+        "21,",
+        "1999",
+        "___",
+        "[]",
+        "/",
+    ),
+    *("5/8/14", "State of", "New York", "laws", "the", "Inc.", "LLC", "and", ",", "(", ")", '"', "Company"),
+    *("perpetual", "until terminated", "renew", "notice", "prior", "$5", "million"),
+)
+WORDS = st.lists(st.sampled_from(PIECES), max_size=25).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(KINDS),
+    st.one_of(LEGAL, WORDS),
+    st.sampled_from(["", "Renewal Term", "Notice", "Expiration Date"]),
+)
+def test_any_text_is_read_and_a_value_is_the_same_as_itself(kind: str, text: str, field: str) -> None:
+    value = normalise(kind, text, field=field)
+    if value is not None and not (kind == "text" and not tokens(value)):
+        assert same_value(kind, value, value)
+    if kind in ("date", "jurisdiction") and value is not None:
+        assert normalise(kind, value) == value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "piece", ["_ ", "_", "[ ] ", "one ", "( ", '"', "and A, ", "Inc, ", "law of ", "1/", "within 1 day "]
+)
+def test_long_runs_take_linear_time(kind: str, piece: str) -> None:
+    started = time.monotonic()
+    for field in ("", "Renewal Term", "Notice Period", "Expiration Date"):
+        normalise(kind, piece * 1500, field=field)
+    assert time.monotonic() - started < 2.0
+
+
+SHARES = {  # field: type, least share of answers that are read, least share of quotes that give the answer
+    "Document Name": ("text", 1.0, 0.98),
+    "Parties": ("parties", 0.99, 0.82),
+    "Agreement Date": ("date", 0.99, 0.98),
+    "Effective Date": ("date", 0.99, 0.94),
+    "Expiration Date": ("date", 0.99, 0.34),
+    "Renewal Term": ("duration", 0.98, 0.93),
+    "Notice Period to Terminate Renewal": ("duration", 1.0, 0.96),
+    "Governing Law": ("jurisdiction", 0.99, 0.98),
+}
+
+
+@pytest.fixture(scope="module")
+def rows(cuad_dir: Path) -> list[dict[str, str]]:
+    with (cuad_dir / "master_clauses.csv").open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("field", SHARES)
+def test_share_of_cuads_answers_that_are_read(rows: list[dict[str, str]], field: str) -> None:
+    kind, least_read, least_agreed = SHARES[field]
+    answers, agreed = [], []
+    for row in rows:
+        if is_null(row[f"{field}-Answer"], quoted=True):
+            continue
+        gold = normalise(kind, row[f"{field}-Answer"])
+        answers.append(gold is not None)
+        cell = row[field]
+        quotes = ast.literal_eval(cell) if cell.startswith("[") else [cell]
+        text = "\n".join(quotes).replace("<omitted>", "\n")
+        if gold is not None and text.strip():
+            agreed.append(same_value(kind, gold, normalise(kind, text, field=field)))
+    assert sum(answers) / len(answers) >= least_read
+    assert sum(agreed) / len(agreed) >= least_agreed
