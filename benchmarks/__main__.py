@@ -81,9 +81,7 @@ def tagging(base: Base, inputs: list[TagInput]) -> Measured:
     engine = TransformersEngine(base)
     engine.hidden(inputs[:2])  # the first call builds kernels
     seconds = timed(lambda: engine.hidden(inputs))
-    return Measured(
-        "reading windows with transformers", sum(len(i.ids) for i in inputs) / seconds, "tokens/s"
-    )
+    return Measured("reading windows with transformers", sum(len(i.ids) for i in inputs) / seconds, "tokens/s")
 
 
 def measure() -> Iterator[Measured]:
@@ -100,11 +98,7 @@ def main() -> None:
     """Print the results."""
     as_json = "--json" in sys.argv[1:]
     for result in measure():
-        print(
-            json.dumps(result._asdict())
-            if as_json
-            else f"{result.name:<36} {result.value:>12,.3f} {result.unit}"
-        )
+        print(json.dumps(result._asdict()) if as_json else f"{result.name:<36} {result.value:>12,.3f} {result.unit}")
 
 
 if __name__ == "__main__":

@@ -73,9 +73,7 @@ def render_lock(pins: Pins, name: str, what: str) -> str:
     """Return the text of a lock."""
     lines = [HEADER.format(what=what, name=name)]
     for package, (version, hashes) in sorted(pins.items()):
-        lines.append(
-            " \\\n".join([f"{package}=={version}", *(f"    --hash={h}" for h in sorted(hashes))]) + "\n"
-        )
+        lines.append(" \\\n".join([f"{package}=={version}", *(f"    --hash={h}" for h in sorted(hashes))]) + "\n")
     return "".join(lines)
 
 
@@ -108,9 +106,7 @@ def resolve(
         command += [f"--unsafe-package={name}" for name in unwanted]
         done = subprocess.run([*command, str(wanted)], env=environment, cwd=folder, check=False)
         if done.returncode:
-            raise SystemExit(
-                f"lock.py: the requirements do not fit together (pip-compile: {done.returncode})"
-            )
+            raise SystemExit(f"lock.py: the requirements do not fit together (pip-compile: {done.returncode})")
         text = out.read_text(encoding="utf-8")
     return {package: version.partition("+")[0] for package, (version, _) in parse_lock(text).items()}
 
@@ -141,9 +137,7 @@ def with_hashes(pins: dict[str, str], old: Pins) -> Pins:
     with repository.allow_all_wheels():
         for package, version in pins.items():
             old_version, old_hashes = old.get(package, ("", set()))
-            hashes = hashes_of(repository, package, version) | (
-                old_hashes if old_version == version else set()
-            )
+            hashes = hashes_of(repository, package, version) | (old_hashes if old_version == version else set())
             if not hashes:
                 raise SystemExit(f"lock.py: no hashed file of {package}=={version} is to be had")
             locked[package] = version, hashes

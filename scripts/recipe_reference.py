@@ -12,7 +12,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -99,19 +99,24 @@ def _sections(model: type[BaseModel], path: str, above: tuple[type[BaseModel], .
     lines = [f"## {title}", ""]
     if text := _docstring(model):
         lines += [text, ""]
-    lines += ["| setting | type | default | meaning |", "| --- | --- | --- | --- |"]
+    meanings = any(field.description for field in model.model_fields.values())
+    columns = ("setting", "type", "default", "meaning")[: 4 if meanings else 3]
+    lines += [_row(columns), _row(["---"] * len(columns))]
     inner = []
     for name, field in model.model_fields.items():
         key = field.alias or name
         dotted = f"{path}.{key}" if path else key
         meaning = " ".join((field.description or "").split())
-        row = (f"`{dotted}`", _type(field), _default(field), meaning)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+        lines.append(_row((f"`{dotted}`", _type(field), _default(field), meaning)[: len(columns)]))
         inner += [(f"{dotted}{suffix}", found) for suffix, found in models_in(field.annotation)]
     yield "\n".join(lines) + "\n"
     for dotted, found in inner:
         if found is not model and found not in above:
             yield from _sections(found, dotted, (*above, model))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _docstring(model: type[BaseModel]) -> str:

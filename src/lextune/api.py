@@ -173,7 +173,9 @@ def load_linear(release: Release) -> Expert:
     )
 
 
-def run(recipe: Path | str, *, out: Path | str = "runs", overrides: Sequence[str] = (), data: str | None = None) -> Release:
+def run(
+    recipe: Path | str, *, out: Path | str = "runs", overrides: Sequence[str] = (), data: str | None = None
+) -> Release:
     """Run a recipe to its end and return the release.
 
     Raises:

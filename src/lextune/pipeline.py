@@ -110,9 +110,22 @@ WIRES = {  # input name -> the stage that makes it
     "base_predictions": "predict_base",
     "evaluation": "score",
 }
-ORDER = (
-    "documents split examples preflight linear sft merge parity calibrate predict predict_base score report bundle"
-).split()
+ORDER = [
+    "documents",
+    "split",
+    "examples",
+    "preflight",
+    "linear",
+    "sft",
+    "merge",
+    "parity",
+    "calibrate",
+    "predict",
+    "predict_base",
+    "score",
+    "report",
+    "bundle",
+]
 
 
 def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
@@ -263,7 +276,9 @@ def _one_at_a_time(out: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise MachineError(
-                "another run is writing here", where=str(out), do="wait for it, or choose another folder with --out"
+                "another run is writing here",
+                where=str(out),
+                do="wait for it, or choose another folder with --out",
             ) from None
         yield
 

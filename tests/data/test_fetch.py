@@ -177,9 +177,7 @@ def test_urls_that_are_none(tmp_path: Path, url: str, kind: type[Exception], mes
 
 
 def test_another_archive_is_refused_and_deleted(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"not the one expected: SHA-256 \w{12}\.\.\., not 88b694d99007\.\.\."
-    ):
+    with pytest.raises(DataError, match=r"not the one expected: SHA-256 \w{12}\.\.\., not 88b694d99007\.\.\."):
         fetch_cuad(tmp_path, url=server.url)
     assert list(tmp_path.iterdir()) == []
 
@@ -215,9 +213,7 @@ def test_size_limits(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
         get(server, tmp_path / "other")
 
 
-def test_sizes_in_the_archive_may_be_lies(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sizes_in_the_archive_may_be_lies(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "MAX_UNPACKED", 1000)
     monkeypatch.setattr(fetch, "_check_entries", lambda *_: None)
     with pytest.raises(DataError, match="refused to unpack: more than 0 MiB unpacked"):

@@ -29,9 +29,7 @@ def alone(documents: list[Document]) -> list[tuple[str, ...]]:
 
 
 TYPED = [
-    document(f"{kind}-{i}", kind)
-    for kind, n in (("Supply", 40), ("License", 20), ("Agency", 20))
-    for i in range(n)
+    document(f"{kind}-{i}", kind) for kind, n in (("Supply", 40), ("License", 20), ("Agency", 20)) for i in range(n)
 ]
 
 

@@ -41,17 +41,13 @@ def test_a_shown_command_exists_with_its_options(page: str, line: str) -> None:
         found = command.get_command(context, words[0])
         assert found is not None, f"{page}: no command {words[0]!r} in {line!r}"
         command, words = found, words[1:]
-    known = {
-        option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
-    }
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     shown = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert shown <= known | {"--help"}, f"{page}: {line!r}"
 
 
 def every_option(command: click.Command) -> set[str]:
-    options = {
-        option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
-    }
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     inner = command.commands.values() if isinstance(command, click.Group) else ()
     return options.union(*(every_option(each) for each in inner))
 
@@ -70,16 +66,12 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_recipes_named_in_the_docs_exist() -> None:
-    named = {
-        n for page in PAGES for n in re.findall(r"recipes/[\w.-]+\.yaml", page.read_text(encoding="utf-8"))
-    }
+    named = {n for page in PAGES for n in re.findall(r"recipes/[\w.-]+\.yaml", page.read_text(encoding="utf-8"))}
     assert sorted(n for n in named if not (ROOT / n).is_file()) == []
 
 
 def test_make_targets_named_in_the_docs_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {
-        t for page in PAGES for t in re.findall(r"(?:`|\$ )make ([a-z-]+)", page.read_text(encoding="utf-8"))
-    }
+    named = {t for page in PAGES for t in re.findall(r"(?:`|\$ )make ([a-z-]+)", page.read_text(encoding="utf-8"))}
     assert named
     assert named <= targets

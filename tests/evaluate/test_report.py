@@ -17,9 +17,7 @@ from lextune.evaluate.facts import MAX_ROWS, card_facts, estimate_table, facts
 from lextune.evaluate.report import MAX_TEXT, Example, ReportData, cut, lit, render_report
 from lextune.evaluate.tables import always_null_accuracy
 
-HOSTILE = (
-    "<script>alert('x')</script>\"><img src=http://evil.example/a onerror=alert(1)>{{ 7*7 }} $x_1$ \x00\x0b法"
-)
+HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/a onerror=alert(1)>{{ 7*7 }} $x_1$ \x00\x0b法"
 
 
 def leaf(value: float | None, n: int = 100) -> dict[str, Any]:
@@ -206,9 +204,7 @@ def test_the_first_paragraph_says_what_was_gained_and_that_linear_is_beaten() ->
         ([paired("tuned", "linear", math.nan, math.nan)], "No paired test shows that the fine-tune"),
     ],
 )
-def test_a_fine_tune_that_does_not_beat_linear_is_said_to_do_nothing_useful(
-    tests: list[Any], said: str
-) -> None:
+def test_a_fine_tune_that_does_not_beat_linear_is_said_to_do_nothing_useful(tests: list[Any], said: str) -> None:
     paragraph = first_paragraph(paired=tests)
     assert said in paragraph
     assert "a fine-tune that does not beat linear is doing nothing useful" in paragraph
@@ -235,9 +231,7 @@ def test_sections_stand_in_order_and_every_link_leads_somewhere() -> None:
     assert len(ids) == len(set(ids))
     targets = {href.removeprefix("#") for href in page.xpath("//@href")}
     assert targets <= set(ids)
-    assert {
-        match for path in page.xpath("//@clip-path") for match in re.findall(r"url\(#(.*?)\)", path)
-    } <= set(ids)
+    assert {match for path in page.xpath("//@clip-path") for match in re.findall(r"url\(#(.*?)\)", path)} <= set(ids)
 
 
 def test_the_headline_table_has_all_arms_with_intervals() -> None:
@@ -360,9 +354,7 @@ def test_the_same_data_give_the_same_bytes() -> None:
 def test_nothing_is_fetched_and_nothing_runs() -> None:
     markup = render_report(data())
     page = parse(markup)
-    assert {element.tag for element in page.iter()}.isdisjoint(
-        {"script", "link", "img", "iframe", "object", "image"}
-    )
+    assert {element.tag for element in page.iter()}.isdisjoint({"script", "link", "img", "iframe", "object", "image"})
     assert not re.search(r"https?:|@import|\bsrc=|xlink|<!ENTITY|url\((?!#)", markup)
     assert not [name for element in page.iter() for name in element.attrib if name.startswith("on")]
     assert markup.count("<style") == 1  # matplotlib's style sheets would apply to the whole page
@@ -463,9 +455,7 @@ def test_nulls_and_nan_are_not_available() -> None:
     )
     page = parse(markup)
     shown = text_of(page)
-    for cell in page.xpath(
-        "//td | //th | //p | //*[local-name()='text'] | //section[@id!='definitions']//dd"
-    ):
+    for cell in page.xpath("//td | //th | //p | //*[local-name()='text'] | //section[@id!='definitions']//dd"):
         assert not re.search(r"\b(nan|inf|None(?! was given)|NaN|Infinity)\b", text_of(cell))
     assert "2 recorded values were not finite" in shown
     assert "n/a (n=100)" in shown
@@ -522,15 +512,10 @@ def test_the_scorer_s_own_evaluations_are_rendered() -> None:
     text = "SUPPLY AGREEMENT\nThe law of Utopia governs."
     label = FieldLabel(parts=("SUPPLY AGREEMENT",), spans=((Span(start=0, end=16),),))
     documents = [
-        Document(
-            id=str(i), name=f"{i}.txt", sha256="ab", text=text, labels={"Title": label, "Law": FieldLabel()}
-        )
+        Document(id=str(i), name=f"{i}.txt", sha256="ab", text=text, labels={"Title": label, "Law": FieldLabel()})
         for i in range(3)
     ]
-    arms = {
-        name: score(documents, [run(d, schema) for d in documents], schema).as_json()
-        for name, run in ARMS.items()
-    }
+    arms = {name: score(documents, [run(d, schema) for d in documents], schema).as_json() for name, run in ARMS.items()}
     page = parse(render_report(data(evaluation={"arms": arms, "tuned": "always-present"})))
     rows = table(page, "Every field")
     assert {row[0]: row[1:4] for row in rows[1:]} == {

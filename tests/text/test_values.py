@@ -38,9 +38,7 @@ def test_no_is_null_only_without_a_quote(value: object) -> None:
     assert not is_null(value, quoted=True)
 
 
-@pytest.mark.parametrize(
-    "value", ["Yes", True, 0, 0.0, "nothing", "none of the parties", ["N/A", "x"], {"a": None}]
-)
+@pytest.mark.parametrize("value", ["Yes", True, 0, 0.0, "nothing", "none of the parties", ["N/A", "x"], {"a": None}])
 def test_not_null(value: object) -> None:
     assert not is_null(value, quoted=True)
     assert not is_null(value, quoted=False)

@@ -277,9 +277,7 @@ class ArtifactStore:
                 child.unlink()
 
     @staticmethod
-    def _manifest(
-        staging: Path, header: Mapping[str, Any], summary: dict[str, Any], seconds: float
-    ) -> Manifest:
+    def _manifest(staging: Path, header: Mapping[str, Any], summary: dict[str, Any], seconds: float) -> Manifest:
         files = {}
         for file in sorted(p for p in staging.rglob("*") if p.is_file()):
             with file.open("rb") as stream:

@@ -84,7 +84,7 @@ class RequestError(UserError):
     """A request asks for what this release, engine or service does not offer."""
 
 
-class GateRefused(LextuneError):
+class GateRefused(LextuneError):  # noqa: N818 - the tree names what happened
     """A gate said no."""
 
     exit_code = 1

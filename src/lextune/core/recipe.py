@@ -56,9 +56,7 @@ def load_recipe(path: Path, model: type[T], overrides: Iterable[str] = ()) -> T:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RecipeError(
-            "no such recipe", where=str(path), do="check the path; recipes/ has examples"
-        ) from None
+        raise RecipeError("no such recipe", where=str(path), do="check the path; recipes/ has examples") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"cannot read the recipe ({type(error).__name__})", where=str(path), do="give a UTF-8 YAML file"
@@ -106,13 +104,7 @@ def _mistake(item: Any, model: type[BaseModel]) -> str:
     if item["type"] == "extra_forbidden":
         names = _names_at(model, location[:-1])
         near = difflib.get_close_matches(location[-1], names, n=1)
-        hint = (
-            f"; did you mean {near[0]!r}?"
-            if near
-            else f"; known: {', '.join(sorted(names))}"
-            if names
-            else ""
-        )
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(names))}" if names else ""
         return f"{path}: unknown setting{hint}"
     if item["type"] == "missing":
         return f"{path}: required, and not given"

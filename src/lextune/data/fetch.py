@@ -231,6 +231,4 @@ def _too_large(where: str, size: int) -> DataError:
 
 
 def _unsafe(archive: Path, what: str) -> DataError:
-    return DataError(
-        f"refused to unpack: {what}", where=str(archive), do="delete the file; it is not CUAD's archive"
-    )
+    return DataError(f"refused to unpack: {what}", where=str(archive), do="delete the file; it is not CUAD's archive")

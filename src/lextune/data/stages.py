@@ -140,8 +140,6 @@ def _balanced(rows: Sequence[Any], negatives: float | None, seed: int) -> Iterat
     yield from kept
 
 
-
-
 STAGES = (
     Stage("documents", 1, (), DocumentsConfig, run_documents, "documents"),
     Stage("split", 1, ("documents",), SplitStageConfig, run_split, "split"),

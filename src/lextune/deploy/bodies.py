@@ -71,7 +71,7 @@ class ChatBody(_Body):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0, lt=1 << 63)
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
 
@@ -184,7 +184,7 @@ def _message(value: Any, where: str) -> Message:
             param=f"{where}.role",
         )
     for key, extra in value.items():
-        if extra not in (None, [], {}) and key not in ("role", "content", "name"):
+        if extra not in (None, [], {}) and key not in ("role", "content"):
             raise Refusal(
                 UNSUPPORTED,
                 f"{where}.{shorten(key)}: messages hold role and content only",

@@ -42,7 +42,7 @@ TIMEOUT = Kind(504, _SERVER, "timeout")
 _KINDS = ((DocumentError, DOCUMENT), (RequestError, NOT_OFFERED), (MachineError, MACHINE))
 
 
-class Refusal(RequestError):
+class Refusal(RequestError):  # noqa: N818 - a refusal is what callers get
     """A request that gets no answer.
 
     Args:

@@ -124,8 +124,10 @@ def create_app(expert: Answerer, settings: ServiceSettings, api_key: str | None 
         yield
         service.turns.close()
 
-    async def from_framework(_: Request, error: HTTPException) -> None:
-        raise refusal_for_status(error.status_code, str(error.detail)) from None
+    async def from_framework(_: Request, error: HTTPException) -> JSONResponse:
+        refusal = refusal_for_status(error.status_code, str(error.detail))
+        headers = {**refusal.headers(), **(error.headers or {})}
+        return JSONResponse(refusal.body(), refusal.kind.status, headers=headers)
 
     async def health() -> JSONResponse:
         return JSONResponse({"status": "ok"})
@@ -281,11 +283,13 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"cannot listen: {reason}", where=f"{host}:{port}", do="choose another --host or --port"
-        ) from None
+    except socket.gaierror as error:
+        reason = error.strerror
+    except OverflowError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+    raise UserError(f"cannot listen: {reason}", where=f"{host}:{port}", do="choose another --host or --port")
 
 
 def make_server(app: "FastAPI", settings: ServiceSettings) -> "uvicorn.Server":

@@ -91,14 +91,10 @@ def _families(count: int, sizes: Sequence[int]) -> str:
 def _side_by_side(parts: Mapping[str, Mapping[str, Any]]) -> list[Table]:
     keys = list(dict.fromkeys(key for part in parts.values() for key in part))
     nested = [key for key in keys if any(isinstance(part.get(key), Mapping) for part in parts.values())]
-    single = [
-        [words(key), *(_cell(part, key) for part in parts.values())] for key in keys if key not in nested
-    ]
+    single = [[words(key), *(_cell(part, key) for part in parts.values())] for key in keys if key not in nested]
     tables = [Table.of("Parts", ["part", *parts], single)] if single else []
     for key in nested:
-        inner = {
-            name: value if isinstance(value := part.get(key), Mapping) else {} for name, part in parts.items()
-        }
+        inner = {name: value if isinstance(value := part.get(key), Mapping) else {} for name, part in parts.items()}
         names = list(dict.fromkeys(name for values in inner.values() for name in values))
         rows = [[str(name), *(_cell(values, name) for values in inner.values())] for name in names]
         tables.append(_capped(heading(key), [words(key), *parts], rows))

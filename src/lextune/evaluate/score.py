@@ -122,9 +122,7 @@ def pick_examples(
     return chosen
 
 
-def _example(
-    document: Document, name: str, kind: str, label: FieldLabel, answer: FieldAnswer | None
-) -> list[Example]:
+def _example(document: Document, name: str, kind: str, label: FieldLabel, answer: FieldAnswer | None) -> list[Example]:
     if answer is None and not label.present:
         return []
     right, _, missed = judge(kind, label, answer)

@@ -212,9 +212,7 @@ def _figures(pair: Comparison) -> str:
     if pair.test is None or pair.verdict == "not tested":
         return text
     difference, low, high = (fixed(pair.test[key], sign=True) for key in ("difference", "low", "high"))
-    return (
-        f"{text}, a difference of {difference} (95 % interval {low} to {high}, {probability(pair.test['p'])})"
-    )
+    return f"{text}, a difference of {difference} (95 % interval {low} to {high}, {probability(pair.test['p'])})"
 
 
 def _of_a_hundred(pair: Comparison) -> list[str]:

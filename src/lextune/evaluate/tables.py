@@ -96,9 +96,7 @@ def _grouped(evaluation: Mapping[str, Any], rows_of: Rows) -> tuple[Group, ...]:
     arms, subset = evaluation.get("arms") or {}, evaluation.get("subset_arms") or {}
     groups = [Group(_frozen(rows_of(arms)), f"On all {_count(arms)} documents" if subset else "")]
     if subset:
-        groups.append(
-            Group(_frozen(rows_of(subset)), f"On {_count(subset)} of them, the same for every arm here")
-        )
+        groups.append(Group(_frozen(rows_of(subset)), f"On {_count(subset)} of them, the same for every arm here"))
     return tuple(groups)
 
 
@@ -128,10 +126,7 @@ def cost_table(evaluation: Mapping[str, Any]) -> Table:
     keys = ("seconds_per_document", "tokens_per_document", "contracts_per_hour")
 
     def rows(arms: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-        return [
-            [name, *(_measure(arm.get(key), arm.get("n_documents")) for key in keys)]
-            for name, arm in arms.items()
-        ]
+        return [[name, *(_measure(arm.get(key), arm.get("n_documents")) for key in keys)] for name, arm in arms.items()]
 
     columns = ("arm", "seconds a contract", "tokens a contract", "contracts an hour")
     return Table("Time and tokens", columns, _grouped(evaluation, rows))
@@ -142,9 +137,7 @@ def _measure(leaf: Any, n: Any) -> str:
     if value is None:
         return missing(n)
     return (
-        quantity(value)
-        if low is None or high is None
-        else f"{quantity(value)} ({quantity(low)} to {quantity(high)})"
+        quantity(value) if low is None or high is None else f"{quantity(value)} ({quantity(low)} to {quantity(high)})"
     )
 
 
@@ -174,8 +167,7 @@ def contracteval_table(evaluation: Mapping[str, Any], *, official_test: bool) ->
     """Return ContractEval's scores of all arms and, in a group of their own, the published ones."""
     ours = arm_table(evaluation, "ContractEval protocol", CONTRACTEVAL)
     rows = tuple(
-        (one.system, fixed(one.f1), NOT_RUN, fixed(one.jaccard), fixed(one.false_null_rate))
-        for one in PUBLISHED
+        (one.system, fixed(one.f1), NOT_RUN, fixed(one.jaccard), fixed(one.false_null_rate)) for one in PUBLISHED
     )
     which = "the same 102 contracts" if official_test else "other contracts"
     groups = [group if group.heading else Group(group.rows, "This evaluation") for group in ours.groups]

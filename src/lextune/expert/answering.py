@@ -182,9 +182,7 @@ class Expert:
         spans = sorted({(s.start, s.end) for group, _ in kept for s in group})
         if field.type in ("text", "date"):
             spans = spans[:1]
-        quotes = tuple(
-            Quote(text=document.text[a:b], start=a, end=b, page=document.page_of(a)) for a, b in spans
-        )
+        quotes = tuple(Quote(text=document.text[a:b], start=a, end=b, page=document.page_of(a)) for a, b in spans)
         joined = (
             " ".join(" ".join(q.text for q in quotes).split())
             if field.type != "parties"

@@ -75,7 +75,8 @@ def load_model(folder: Path, engine: str) -> LoadedModel:
             import openvino  # noqa: F401
         except ImportError:
             raise MachineError(
-                "the engine openvino is not installed", do="pip install openvino openvino-genai, or --engine transformers"
+                "the engine openvino is not installed",
+                do="pip install openvino openvino-genai, or --engine transformers",
             ) from None
     note = folder / "model.json"
     if not note.is_file():

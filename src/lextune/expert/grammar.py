@@ -48,9 +48,7 @@ class GrammarCompiler:
 
         size = AutoConfig.from_pretrained(self._folder).vocab_size
         tokenizer = AutoTokenizer.from_pretrained(self._folder)
-        info = xgrammar.TokenizerInfo.from_huggingface(
-            tokenizer, vocab_size=size, stop_token_ids=[self._codec.stop_id]
-        )
+        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=size, stop_token_ids=[self._codec.stop_id])
         return xgrammar.GrammarCompiler(info, max_threads=2)
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 - a compiler lives as long as its engine

@@ -22,9 +22,7 @@ _COMPANY = re.compile(
     r"(?:Inc|INC|Incorporated|Corp|CORP|Corporation|CORPORATION|LLC|L\.L\.C|LLP|L\.P|LP|Ltd|LTD|Limited|LIMITED|"
     r"Company|COMPANY|Co|PLC|plc|N\.A|GmbH|AG|S\.A|B\.V|N\.V|Bank|BANK|Trust|TRUST)\b\.?"
 )
-_ALIAS = re.compile(
-    r"\(\s*(?:(?:the|each|hereinafter|collectively|referred to as|a)\W+){0,4}[\"“]([^\"”]{2,40})[\"”]"
-)
+_ALIAS = re.compile(r"\(\s*(?:(?:the|each|hereinafter|collectively|referred to as|a)\W+){0,4}[\"“]([^\"”]{2,40})[\"”]")
 
 
 def edges(field: SchemaField, text: str, sentence: Span) -> list[Span]:
@@ -41,9 +39,7 @@ def edges(field: SchemaField, text: str, sentence: Span) -> list[Span]:
     elif field.type == "date" and not _is_rule(piece):
         found = [(d.start, d.end) for d in find_dates(piece)][:1]
     elif field.type == "text":
-        match = max(
-            _TITLE.finditer(piece), key=lambda m: (m.end() - m.start() > 14, -m.start()), default=None
-        )
+        match = max(_TITLE.finditer(piece), key=lambda m: (m.end() - m.start() > 14, -m.start()), default=None)
         found = [match.span()] if match else []
     else:
         found = []
@@ -53,11 +49,7 @@ def edges(field: SchemaField, text: str, sentence: Span) -> list[Span]:
 
 def _is_rule(piece: str) -> bool:
     """A sentence that defines a period (`shall continue for five years from ...`) is quoted whole."""
-    return bool(
-        re.search(
-            r"\b(?:continue|remain|expire|terminat|term of|until|anniversary|shall be effective)", piece
-        )
-    )
+    return bool(re.search(r"\b(?:continue|remain|expire|terminat|term of|until|anniversary|shall be effective)", piece))
 
 
 def _parties(piece: str) -> list[tuple[int, int]]:

@@ -77,8 +77,6 @@ class Head:
         from safetensors.numpy import load_file
 
         if not (folder / HEAD_FILE).is_file():
-            raise ModelError(
-                f"no {HEAD_FILE}: this model cannot tag", where=str(folder), do="train with strategy: tag"
-            )
+            raise ModelError(f"no {HEAD_FILE}: this model cannot tag", where=str(folder), do="train with strategy: tag")
         tensors = load_file(folder / HEAD_FILE)
         return cls(tensors["weight"], tensors["bias"])

@@ -57,9 +57,7 @@ class LinearTagger:
         from safetensors.numpy import save_file
 
         tensors = {"idf": self.idf, "weight": self.weight, "bias": self.bias}
-        save_file(
-            {k: np.ascontiguousarray(v, dtype=np.float16) for k, v in tensors.items()}, folder / WEIGHTS
-        )
+        save_file({k: np.ascontiguousarray(v, dtype=np.float16) for k, v in tensors.items()}, folder / WEIGHTS)
         words = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
         write_atomic(folder / VOCABULARY, json.dumps(words, ensure_ascii=False))
 
@@ -105,9 +103,7 @@ def fit_linear(examples: Iterable[WindowExample], fields: int, *, seed: int = 0)
         )
         if not len(positive) or not len(negative):
             continue
-        kept = random.choice(
-            negative, size=min(len(negative), max(4000, NEGATIVES * len(positive))), replace=False
-        )
+        kept = random.choice(negative, size=min(len(negative), max(4000, NEGATIVES * len(positive))), replace=False)
         chosen = np.concatenate([positive, kept])
         target = np.concatenate([np.ones(len(positive)), np.zeros(len(kept))])
         model = LogisticRegression(C=10.0, solver="liblinear", random_state=seed)

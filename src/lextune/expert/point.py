@@ -32,9 +32,7 @@ def point_messages(
     schema: Schema, heading: str, texts: Sequence[str], shots: Sequence[WindowExample] = ()
 ) -> list[Message]:
     """Return the conversation that asks one window's question, after worked examples if there are any."""
-    instruction = INSTRUCTION.format(
-        names="; ".join(schema.names), first=schema.names[-1], second=schema.names[0]
-    )
+    instruction = INSTRUCTION.format(names="; ".join(schema.names), first=schema.names[-1], second=schema.names[0])
     messages = [Message(role="system", content=f"{SYSTEM}\n{instruction}")]
     for shot in shots:
         messages.append(Message(role="user", content=_numbered(shot.heading, shot.texts)))

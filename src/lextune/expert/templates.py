@@ -62,11 +62,7 @@ class ChatTemplate(BaseModel):
             return self._mistral(messages)
         if self.default_system and (not messages or messages[0].role != "system"):
             messages = [Message(role="system", content=self.default_system), *messages]
-        return (
-            self._llama3(messages, answer_next)
-            if self.kind == "llama3"
-            else self._chatml(messages, answer_next)
-        )
+        return self._llama3(messages, answer_next) if self.kind == "llama3" else self._chatml(messages, answer_next)
 
     def _chatml(self, messages: Sequence[Message], answer_next: bool) -> list[Piece]:
         out: list[Piece] = []
@@ -195,18 +191,13 @@ class Codec:
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of many texts at once (uses all cores)."""
         encoded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [
-            e.ids if self._ids.isdisjoint(e.ids) else self._spelled(t)
-            for e, t in zip(encoded, texts, strict=True)
-        ]
+        return [e.ids if self._ids.isdisjoint(e.ids) else self._spelled(t) for e, t in zip(encoded, texts, strict=True)]
 
     def _spelled(self, text: str) -> list[int]:
         """Encode character by character: the way out for a vocabulary that merges into a control token."""
         ids: list[int] = []
         for character in text:
-            ids += [
-                i for i in self._plain.encode(character, add_special_tokens=False).ids if i not in self._ids
-            ]
+            ids += [i for i in self._plain.encode(character, add_special_tokens=False).ids if i not in self._ids]
         return ids
 
     def encode(self, pieces: Iterable[Piece]) -> list[int]:

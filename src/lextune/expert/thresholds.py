@@ -84,14 +84,11 @@ def fit_thresholds(scored: Sequence[Scored], fields: Sequence[str], *, aim: Aim 
         DataError: there is no document, or no field is present in any.
     """
     if not any(any(s.gold.values()) for s in scored):
-        raise DataError(
-            "no validation document has a labelled clause", do="give the split more validation documents"
-        )
+        raise DataError("no validation document has a labelled clause", do="give the split more validation documents")
     slope, shift = _platt(scored)
     fitted = Thresholds(aim=aim, slope=slope, shift=shift)
     pairs: dict[str, list[tuple[float, bool]]] = {
-        f: [(_probability(fitted, s.best[f]), s.gold[f]) for s in scored if f in s.best and f in s.gold]
-        for f in fields
+        f: [(_probability(fitted, s.best[f]), s.gold[f]) for s in scored if f in s.best and f in s.gold] for f in fields
     }
     beta = 1.0 if aim == "f1" else 2.0
     pooled = _best_cut([p for rows in pairs.values() for p in rows], beta)

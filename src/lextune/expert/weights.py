@@ -249,6 +249,4 @@ def load_backbone(base: Base, *, dtype: str = "bfloat16", head: bool = True) -> 
     from transformers import AutoModel, AutoModelForCausalLM
 
     kind = AutoModelForCausalLM if head else AutoModel
-    return kind.from_pretrained(
-        base.path, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True
-    )
+    return kind.from_pretrained(base.path, dtype=getattr(torch, dtype), trust_remote_code=False, use_safetensors=True)

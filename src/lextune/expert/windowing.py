@@ -115,7 +115,5 @@ def _touched(flat: Sequence[Span], span: Span) -> list[int]:
     return [
         index
         for index, shared in overlaps
-        if shared == largest
-        or shared * 2 >= flat[index].end - flat[index].start
-        or shared * 2 >= span.end - span.start
+        if shared == largest or shared * 2 >= flat[index].end - flat[index].start or shared * 2 >= span.end - span.start
     ]

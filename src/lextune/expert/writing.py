@@ -59,7 +59,9 @@ class WritingExpert:
             for shot in self._shots
             for role, text in zip(("user", "assistant"), shot, strict=True)
         ]
-        done = self.chat([*messages, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS))
+        done = self.chat(
+            [*messages, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS)
+        )
         field = self.schema.names[0]
         sure = 1.0 if done.confidence is None else done.confidence
         given = done.text.strip() and sure >= min_confidence

@@ -1,7 +1,7 @@
 """Bundle: one folder with everything an expert needs, bound to the hash of the exact weights it ships.
 
-    release/  weights (safetensors, OpenVINO), schema.yaml, thresholds.json, release.json, metrics.json,
-              verdict.json, parity.json, README.md (the model card), manifest.json
+release/  weights (safetensors, OpenVINO), schema.yaml, thresholds.json, release.json, metrics.json,
+          verdict.json, parity.json, README.md (the model card), manifest.json
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context
         shutil.copyfile(inputs["thresholds"].file("linear.json"), out / "linear_thresholds.json")
     shutil.copyfile(inputs["parity"].file("parity.json"), out / "parity.json")
     write_atomic(out / "metrics.json", json.dumps(evaluation, indent=1))
-    verdict = {"verdict": "ungated", "weights": model.hash, "reasons": ["the recipe sets no limits for a gate"]}
+    verdict = {
+        "verdict": "ungated",
+        "weights": model.hash,
+        "reasons": ["the recipe sets no limits for a gate"],
+    }
     write_atomic(out / "verdict.json", json.dumps(verdict, indent=1))
     info = _info(config, model)
     write_atomic(out / "release.json", json.dumps(info, indent=1))
@@ -142,6 +146,11 @@ neither trained nor evaluated. This is no legal advice.
 
 STAGES = (
     Stage(
-        "bundle", 1, ("model", "linear", "thresholds", "evaluation", "parity"), BundleConfig, run_bundle, "release"
+        "bundle",
+        1,
+        ("model", "linear", "thresholds", "evaluation", "parity"),
+        BundleConfig,
+        run_bundle,
+        "release",
     ),
 )

@@ -54,9 +54,7 @@ _RENEWAL_CUE = re.compile(
     re.I,
 )
 _REPEATS = re.compile(r"renew|\w-to-|\w to ", re.I)
-_BEFORE_NOTICE = re.compile(
-    r"\b(?:at least|less than|later than|fewer than|minimum of|within|upon)\W+$", re.I
-)
+_BEFORE_NOTICE = re.compile(r"\b(?:at least|less than|later than|fewer than|minimum of|within|upon)\W+$", re.I)
 _TERM = re.compile(r"\W+(?:terms?|periods?)\b", re.I)
 _AFTER_NOTICE = re.compile(
     r"^['’]?\W{0,3}(?:(?:written|of|in|an?|advanced?|days)\W+){0,3}?(?:prior|before|notice|notification|advance)\b",

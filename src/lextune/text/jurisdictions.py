@@ -54,8 +54,7 @@ _COUNTRIES = (
 )
 _ALIASES = {
     "China": (
-        "People's Republic of China, Peoples Republic of China, PRC, P.R.C., P.R. China, PR China, "
-        "Mainland China"
+        "People's Republic of China, Peoples Republic of China, PRC, P.R.C., P.R. China, PR China, Mainland China"
     ),
     "Curacao": "Curaçao",
     "Czech Republic": "Czechia",

@@ -33,9 +33,7 @@ _DESCRIPTION = re.compile(
     r"|duly|existing|individually|collectively|including (?:its|their)|\(?each)\b.*",
     re.S,
 )
-_META = re.compile(
-    r"\b(?:parties|collectively|individually|referred to|hereinafter|hereof|singularly)\b|\"party", re.I
-)
+_META = re.compile(r"\b(?:parties|collectively|individually|referred to|hereinafter|hereof|singularly)\b|\"party", re.I)
 _ROLE = re.compile(
     r"(?:(?:the|this|services?|servicing|channel|business|lead|master|joint venture|holding|operating"
     r"|investment|marketing|remarketing|transaction)\s+)*(?:(?:sub|co)-?)?"
@@ -49,9 +47,7 @@ _ROLE = re.compile(
     r"|borrower|lender|guarantors?|landlord|tenant)",
     re.I,
 )
-_OTHER_NAME = re.compile(
-    r"(?:d\s*/?\s*b\s*/?\s*a|doing business as|formerly|a/?k/?a|f/k/a|also known as)\b", re.I
-)
+_OTHER_NAME = re.compile(r"(?:d\s*/?\s*b\s*/?\s*a|doing business as|formerly|a/?k/?a|f/k/a|also known as)\b", re.I)
 _DBA = re.compile(r",?\s+(?:d\s*/?\s*b\s*/?\s*a|doing business as|a/k/a|f/k/a)\b.*", re.I | re.S)
 _KEY_WORDS = {
     "incorporated": "inc", "corporation": "corp", "company": "co", "limited": "ltd", "the": "", "and": "",
@@ -74,9 +70,7 @@ def read_parties(text: str) -> list[str] | None:
         names += _from_sentence(piece) if len(piece.split()) > LONG else _from_piece(piece)
     unique = list({party_key(name): name for name in reversed(names) if party_key(name)}.values())[::-1]
     full = [name for name in unique if not _is_short_for_another(name, unique)]
-    if (
-        sum(_ENDS.search(name) is not None for name in full) > 1
-    ):  # one word beside companies is a defined term
+    if sum(_ENDS.search(name) is not None for name in full) > 1:  # one word beside companies is a defined term
         full = [name for name in full if len(name.split()) > 1 or _ENDS.search(name)]
     return full or None
 
@@ -171,13 +165,7 @@ def _begins(words: Sequence[str], longer: Sequence[str]) -> bool:
 
 def _is_acronym(words: Sequence[str], longer: str) -> bool:
     """Say whether a word of at most six letters is made, in order, of letters of a name with its first."""
-    if (
-        len(words) != 1
-        or len(words[0]) > 6
-        or not longer
-        or words[0][0] != longer[0]
-        or len(longer.split()) < 2
-    ):
+    if len(words) != 1 or len(words[0]) > 6 or not longer or words[0][0] != longer[0] or len(longer.split()) < 2:
         return False
     letters = iter(longer)
     return all(letter in letters for letter in words[0])

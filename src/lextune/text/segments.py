@@ -95,7 +95,11 @@ def _by_punctuation(text: str, block: Span) -> list[Span]:
         before = text[max(cuts[-1], match.start() - 12) : match.start() + 1]
         if text[match.start()] == "." and _NO_END.search(before) and match.end() < block.end:
             following = text[match.end() : match.end() + 40].lstrip()[:1]
-            if before[-2:-1] in "0123456789" and following.isupper() and not _numbers_only(text, cuts[-1], match.start()):
+            if (
+                before[-2:-1] in "0123456789"
+                and following.isupper()
+                and not _numbers_only(text, cuts[-1], match.start())
+            ):
                 cuts.append(match.end())
             continue
         cuts.append(match.end())

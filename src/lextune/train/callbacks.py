@@ -18,9 +18,7 @@ class StepReport(TrainerCallback):  # type: ignore[misc]
     def __init__(self, steps: int, report: Report | None) -> None:
         self._steps, self._report = steps, report
 
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Report a logged training loss."""
         if self._report is not None and logs and "loss" in logs:
             self._report(state.global_step, self._steps, logs["loss"])

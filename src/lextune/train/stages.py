@@ -24,7 +24,6 @@ from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.train.calibrate import read_scores, trained_fields
 from lextune.train.common import RunOptions, TrainConfig
 
-
 POINTED = 0.01  # a generated pointer counts whatever its confidence
 
 
@@ -141,9 +140,7 @@ def run_calibrate(config: CalibrateConfig, inputs: Inputs, out: Path, context: C
         fitted["model"] = Thresholds(aim=config.aim, pooled=POINTED, review_below=0.7)
     if "linear" in inputs:
         linear = LinearReader(LinearTagger.load(inputs["linear"].path), Thresholds())
-        fitted["linear"] = _fit(
-            read_scores(linear, documents, schema, codec, config.window, context), schema, config
-        )
+        fitted["linear"] = _fit(read_scores(linear, documents, schema, codec, config.window, context), schema, config)
     for name, thresholds in fitted.items():
         thresholds.model_copy(update={"trained_fields": trained}).save(out, f"{name}.json")
     return {"documents": len(documents), "pooled": round(fitted["model"].pooled, 4)}

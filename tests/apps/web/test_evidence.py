@@ -60,9 +60,7 @@ def record_of(document: Document, spans: dict[str, list[tuple[int, int]] | None]
         if places is None
         else FieldAnswer(
             answer=True,
-            quotes=tuple(
-                Quote(text=document.text[a:b], start=a, end=b, page=document.page_of(a)) for a, b in places
-            ),
+            quotes=tuple(Quote(text=document.text[a:b], start=a, end=b, page=document.page_of(a)) for a, b in places),
             confidence=0.914,
             status="accepted",
         )
@@ -91,9 +89,7 @@ def cases(draw: st.DrawFn) -> tuple[Document, dict[str, list[tuple[int, int]] | 
     inner = sorted(draw(st.lists(st.integers(0, len(text)), max_size=3)))
     edges = [0, *inner, len(text)]
     pages = tuple(itertools.pairwise(edges)) if draw(st.booleans()) else ()
-    span = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).filter(
-        lambda pair: pair[0] < pair[1]
-    )
+    span = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).filter(lambda pair: pair[0] < pair[1])
     spans = draw(st.dictionaries(st.sampled_from("ABCD"), st.none() | st.lists(span, max_size=3), max_size=4))
     return document_of(text, pages), spans
 

@@ -18,13 +18,8 @@ from lextune.data.importers.report import summarise
 from lextune.expert.schema import Schema, SchemaField, load_schema
 
 NAMES = ("Parties", "Governing Law", "Notice Period to Terminate Renewal", "Data Protection")
-SCHEMA = Schema(
-    name="four", fields=tuple(SchemaField(name=name, type="boolean", question="?") for name in NAMES)
-)
-TEXT = (
-    'SUPPLY\r\nAGREEMENT between Acme Ltd. ("Acme") and\nBeta Ltd.  '
-    "Governed by the laws\nof Ohio. Acme ships."
-)
+SCHEMA = Schema(name="four", fields=tuple(SchemaField(name=name, type="boolean", question="?") for name in NAMES))
+TEXT = 'SUPPLY\r\nAGREEMENT between Acme Ltd. ("Acme") and\nBeta Ltd.  Governed by the laws\nof Ohio. Acme ships.'
 COLUMNS = ["Filename", *(name + end for name in NAMES[:3] for end in ("", "-Answer"))]
 
 
@@ -47,9 +42,7 @@ def row(name: str, parties: str = "[]", law: str = "[]", answers: tuple[str, str
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     law = "['Governed by the laws<omitted>of Ohio.']"
-    row_ = row(
-        "acme&beta - Supply Agreement.PDF", "['Acme Ltd.', 'Acme', 'Beta Ltd.']", law, ("Acme; Beta", "Ohio")
-    )
+    row_ = row("acme&beta - Supply Agreement.PDF", "['Acme Ltd.', 'Acme', 'Beta Ltd.']", law, ("Acme; Beta", "Ohio"))
     table(tmp_path, [row_])
     text_file(tmp_path, "ACME_BETA - Supply Agreement.txt", encoding="utf-8-sig")
     return tmp_path
@@ -139,9 +132,7 @@ def test_contract_types_come_from_the_table_then_the_folders_then_the_name(folde
     pdfs.mkdir(parents=True)
     (pdfs / "ACME&BETA - Supply Agreement.PDF").touch()
     assert import_cuad(folder, SCHEMA).documents[0].contract_type == "License"
-    (folder / "contract_types.csv").write_text(
-        "Filename,Contract Type\nAcme_Beta - supply agreement.pdf,Agency\n"
-    )
+    (folder / "contract_types.csv").write_text("Filename,Contract Type\nAcme_Beta - supply agreement.pdf,Agency\n")
     assert import_cuad(folder, SCHEMA).documents[0].contract_type == "Agency"
 
 
@@ -273,9 +264,7 @@ def test_missing_files(tmp_path: Path, made: str | None, message: str) -> None:
     assert "lextune data fetch" in str(error.value)
 
 
-def question(
-    category: str, *answers: tuple[str, int], title: str = "A", impossible: bool = False
-) -> dict[str, Any]:
+def question(category: str, *answers: tuple[str, int], title: str = "A", impossible: bool = False) -> dict[str, Any]:
     found = [{"text": text, "answer_start": start} for text, start in answers]
     return {"id": f"{title}__{category}", "question": "?", "answers": found, "is_impossible": impossible}
 
@@ -342,9 +331,7 @@ def test_json_rejects(tmp_path: Path) -> None:
         (("Acme", 0), ("Acme",)),
     ],
 )
-def test_null_contract_of_json_answers(
-    tmp_path: Path, answer: tuple[str, int], parts: tuple[str, ...]
-) -> None:
+def test_null_contract_of_json_answers(tmp_path: Path, answer: tuple[str, int], parts: tuple[str, ...]) -> None:
     (document,), rejects = import_cuad(squad(tmp_path, ("A", [question("Parties", answer)])), SCHEMA)
     assert document.labels["Parties"].parts == parts
     assert rejects == []

@@ -14,9 +14,7 @@ from lextune.data.importers.report import summarise
 
 def write(tmp_path: Path, *lines: object) -> Path:
     path = tmp_path / "rows.jsonl"
-    path.write_text(
-        "\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines), encoding="utf-8-sig"
-    )
+    path.write_text("\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines), encoding="utf-8-sig")
     return path
 
 
@@ -37,9 +35,7 @@ def test_rows_are_read_in_order_with_an_id_each(tmp_path: Path) -> None:
 
 def test_useless_rows_are_counted_by_reason(tmp_path: Path) -> None:
     good = {"instruction": "Q", "input": "", "output": "A"}
-    path = write(
-        tmp_path, good, good, good | {"output": "B"}, good | {"output": " "}, good | {"instruction": ""}
-    )
+    path = write(tmp_path, good, good, good | {"output": "B"}, good | {"output": " "}, good | {"instruction": ""})
     rows, rejects = import_jsonl(path)
     assert len(rows) + len(rejects) == 5
     assert summarise(rejects).splitlines() == [

@@ -56,9 +56,7 @@ def test_a_name_that_fits_two_texts_matches_neither() -> None:
 def test_two_names_for_one_text_match_neither() -> None:
     matches = match_names(["A-B.pdf", "A_B.pdf"], ["A&B.txt"])
     assert matches.pairs == {}
-    assert set(matches.failures.values()) == {
-        "ambiguous name: it stands for 2 of the names given and 1 of the texts"
-    }
+    assert set(matches.failures.values()) == {"ambiguous name: it stands for 2 of the names given and 1 of the texts"}
 
 
 @given(st.lists(st.text("abAB&_-. é1", min_size=1, max_size=6), max_size=8), st.randoms())

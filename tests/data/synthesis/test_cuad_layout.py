@@ -37,9 +37,7 @@ def _document(text: str, parts: tuple[str, ...], name: str = "a") -> Document:
 
 
 def test_quotes_of_one_paragraph_are_joined_by_omitted(tmp_path: Path) -> None:
-    write_cuad_layout(
-        [_document("One two three.\n\nFour. Five.", ("One", "three", "Four.", "Five."))], tmp_path
-    )
+    write_cuad_layout([_document("One two three.\n\nFour. Five.", ("One", "three", "Four.", "Five."))], tmp_path)
     with (tmp_path / "master_clauses.csv").open(encoding="utf-8", newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert row == {

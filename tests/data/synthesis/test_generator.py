@@ -137,9 +137,7 @@ def test_a_users_schema_gets_the_fields_that_the_wording_knows() -> None:
     risk = SchemaField(name="Insurance", type="text", question="What cover?")
     own = SchemaField(name="Parking", type="boolean", question="Is there parking?")
     documents = generate(12, seed=1, schema=Schema(name="mine", fields=(law, pay, risk, own)))
-    assert {tuple(document.labels) for document in documents} == {
-        ("Governing Law", "Payment Terms", "Insurance")
-    }
+    assert {tuple(document.labels) for document in documents} == {("Governing Law", "Payment Terms", "Insurance")}
     answers = [d.labels["Payment Terms"].answer for d in documents if d.labels["Payment Terms"].present]
     assert answers
     assert all(re.fullmatch(r"\d+ days", answer or "") for answer in answers)

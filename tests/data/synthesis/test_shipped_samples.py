@@ -31,9 +31,7 @@ def test_the_set_is_what_the_generator_gives(tmp_path: Path) -> None:
     write_cuad_layout(generate(SAMPLE_COUNT, SAMPLE_SEED, schema=SCHEMA), tmp_path)
     made = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     shipped = {p.relative_to(SHIPPED): p.read_bytes() for p in SHIPPED.rglob("*") if p.is_file()}
-    assert made == shipped, (
-        "the wording changed: write the set again (see lextune/data/synthesis/__init__.py)"
-    )
+    assert made == shipped, "the wording changed: write the set again (see lextune/data/synthesis/__init__.py)"
 
 
 def test_the_set_is_small() -> None:
@@ -68,8 +66,6 @@ def test_the_pdf_holds_a_contract_that_is_not_in_the_set(documents: tuple[Docume
     with pypdfium2.PdfDocument(file) as pdf:
         pages = [page.get_textpage().get_text_range() for page in pdf]
     assert len(pages) >= 3
-    words = [
-        w for number, page in enumerate(pages, start=1) for w in page.replace(f"Page {number}", "").split()
-    ]
+    words = [w for number, page in enumerate(pages, start=1) for w in page.replace(f"Page {number}", "").split()]
     assert words == expected.text.split(), "the wording changed: run scripts/make_sample_pdf.py"
     assert expected.sha256 not in {d.sha256 for d in documents}

@@ -40,9 +40,7 @@ def schema() -> Schema:
 @pytest.fixture(scope="session")
 def make_document() -> Callable[..., Document]:
     def make(name: str, text: str, labels: Mapping[str, FieldLabel], kind: str | None = None) -> Document:
-        return Document(
-            id=name, name=name, sha256="0" * 64, text=text, labels=dict(labels), contract_type=kind
-        )
+        return Document(id=name, name=name, sha256="0" * 64, text=text, labels=dict(labels), contract_type=kind)
 
     return make
 
@@ -62,9 +60,7 @@ def make_prediction(schema: Schema) -> Callable[..., Prediction]:
         for name, value in answers.items():
             answer, quotes = (True, [value]) if isinstance(value, str) else value or (None, [])
             found = tuple(
-                Quote(
-                    text=q, start=max(0, document.text.find(q)), end=document.text.find(q) + len(q), page=None
-                )
+                Quote(text=q, start=max(0, document.text.find(q)), end=document.text.find(q) + len(q), page=None)
                 for q in quotes
             )
             fields[name] = FieldAnswer(answer=answer, quotes=found, confidence=0.9, status="accepted")
@@ -73,9 +69,7 @@ def make_prediction(schema: Schema) -> Callable[..., Prediction]:
             document=info, release="r", schema_name="small", fields=fields, not_assessed=tuple(not_assessed)
         )
         spans = tuple(
-            Candidate(
-                field=f, start=document.text.index(t), end=document.text.index(t) + len(t), confidence=c
-            )
+            Candidate(field=f, start=document.text.index(t), end=document.text.index(t) + len(t), confidence=c)
             for f, t, c in candidates
         )
         return Prediction(document_id=document.id, record=record, candidates=spans, usage=usage or Usage())

@@ -63,13 +63,9 @@ def test_answer_text_sorts_merges_and_joins(make_document: Callable[..., Documen
 def test_answer_text_of_what_is_not_in_the_document(make_document: Callable[..., Document]) -> None:
     invented = Quote(text="made up", start=0, end=7, page=None)
     document = make_document("d", "One two three.", {})
-    answer = FieldAnswer(
-        answer=True, quotes=(invented, quote("two", document.text)), confidence=1.0, status="review"
-    )
+    answer = FieldAnswer(answer=True, quotes=(invented, quote("two", document.text)), confidence=1.0, status="review")
     assert answer_text(document, answer) == "two\nmade up"
-    assert (
-        answer_text(document, answer.model_copy(update={"quotes": (), "answer": ["A", "B"]})) == "['A', 'B']"
-    )
+    assert answer_text(document, answer.model_copy(update={"quotes": (), "answer": ["A", "B"]})) == "['A', 'B']"
     assert answer_text(document, answer.model_copy(update={"quotes": (), "answer": "New York"})) == "New York"
 
 
@@ -78,9 +74,7 @@ def test_counts_fill_one_cell_a_pair(
 ) -> None:
     from lextune.expert.scoring.pairs import scored
 
-    document = make_document(
-        "d", "The law of Utah.", {"Law": FieldLabel(parts=("Utah",)), "Audit": FieldLabel()}
-    )
+    document = make_document("d", "The law of Utah.", {"Law": FieldLabel(parts=("Utah",)), "Audit": FieldLabel()})
     data = scored([document], [make_prediction(document, {"Law": "The law of Utah."})], schema)
     table = contracteval.counts(data.pairs, 1, len(schema.fields))
     assert table.shape == (1, 7, contracteval.COLUMNS)

@@ -157,18 +157,14 @@ def test_a_value_without_a_quote_counts_and_is_not_grounded(
     invented = FieldAnswer(answer="Utah", quotes=(wrong,), confidence=0.5, status="review")
     answers = [make_prediction(d, {"Term": ("one year", [])}) for d in documents]
     fields = answers[0].record.fields | {"Law": invented}
-    answers[0] = answers[0].model_copy(
-        update={"record": answers[0].record.model_copy(update={"fields": fields})}
-    )
+    answers[0] = answers[0].model_copy(update={"record": answers[0].record.model_copy(update={"fields": fields})})
     result = score(documents, answers, schema)
     assert (result.grounded_rate.value, result.grounded_rate.n) == (0.0, 1)
     assert result.invented_rate.value == pytest.approx(1 / 3)
     assert result.aupr.value is None  # it answers, and ranks nothing
 
 
-def test_same_seed_same_numbers(
-    documents: list[Document], predictions: list[Prediction], schema: Schema
-) -> None:
+def test_same_seed_same_numbers(documents: list[Document], predictions: list[Prediction], schema: Schema) -> None:
     assert score(documents, predictions, schema, seed=3) == score(documents, predictions, schema, seed=3)
 
 
@@ -242,9 +238,7 @@ def test_trivial_arms_on_shared_contracts(cuad_dir: Path) -> None:
     documents = import_cuad(cuad_dir, schema).documents[::12]
     labels = [label for document in documents for label in document.labels.values()]
     present = sum(label.present for label in labels)
-    results = {
-        name: score(documents, [arm(d, schema) for d in documents], schema) for name, arm in ARMS.items()
-    }
+    results = {name: score(documents, [arm(d, schema) for d in documents], schema) for name, arm in ARMS.items()}
     assert results["echo"].contracteval.f1.value == pytest.approx(2 * present / (present + len(labels)))
     assert results["echo"].contracteval.jaccard.n == present
     assert results["always-null"].contracteval.false_null_rate.value == 1.0

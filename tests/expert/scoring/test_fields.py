@@ -48,9 +48,7 @@ def answered(value: Any) -> FieldAnswer:
         ("text", FieldLabel(parts=("SUPPLY AGREEMENT",), answer="No"), answered("Agreement"), WRONG),
     ],
 )
-def test_judge(
-    kind: str, label: FieldLabel, answer: FieldAnswer | None, expected: tuple[int, int, int]
-) -> None:
+def test_judge(kind: str, label: FieldLabel, answer: FieldAnswer | None, expected: tuple[int, int, int]) -> None:
     assert judge(kind, label, answer) == expected
 
 

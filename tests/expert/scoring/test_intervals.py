@@ -65,9 +65,7 @@ def test_interval_covers_the_truth_about_95_percent_of_the_time() -> None:
     for trial in range(200):
         hits = generator.binomial(10, 0.7, size=60).astype(float)
         counts = np.stack([hits, np.full(60, 10.0)], axis=1)
-        score = Bootstrap(60, seed=trial, rounds=300).score(
-            counts, lambda s: ratio(s[..., 0], s[..., 1]), 600
-        )
+        score = Bootstrap(60, seed=trial, rounds=300).score(counts, lambda s: ratio(s[..., 0], s[..., 1]), 600)
         assert score.low is not None
         assert score.high is not None
         covered += score.low <= 0.7 <= score.high
@@ -76,9 +74,7 @@ def test_interval_covers_the_truth_about_95_percent_of_the_time() -> None:
 
 def test_undefined_is_none_with_its_n_and_one_document_has_no_interval() -> None:
     assert Bootstrap(3, seed=0).score(np.zeros((3, 3)), f1, 5) == Score(None, None, None, 5)
-    assert Bootstrap(1, seed=0).score(np.array([[1.0, 1.0, 0.0]]), f1, 2) == Score(
-        pytest.approx(2 / 3), None, None, 2
-    )
+    assert Bootstrap(1, seed=0).score(np.array([[1.0, 1.0, 0.0]]), f1, 2) == Score(pytest.approx(2 / 3), None, None, 2)
     assert percentiles(np.array([np.nan])) == (None, None)
     assert draw(0, seed=0, rounds=4).shape == (4, 0)
 

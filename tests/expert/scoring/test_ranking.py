@@ -19,8 +19,7 @@ Gold, Predicted = dict[str, list[str]], dict[str, list[tuple[str, float]]]
 
 def alike(gold: str, predicted: str, parties: bool) -> bool:
     a, b = (
-        set("".join(c for c in text.lower() if c not in ".,;:").replace("/", " ").split())
-        for text in (gold, predicted)
+        set("".join(c for c in text.lower() if c not in ".,;:").replace("/", " ").split()) for text in (gold, predicted)
     )
     return len(a & b) / len(a | b) >= 0.5 or (parties and gold in predicted)
 
@@ -42,9 +41,7 @@ def oracle(gold: Gold, predicted: Predicted) -> tuple[float, float]:
         tp, fp, fn = counted(gold, predicted, threshold)
         points.append((tp / (tp + fn), tp / (tp + fp) if tp + fp else 1.0))
     best = [max(p for _, p in points[i:]) for i in range(len(points))]
-    area = sum(
-        (points[i + 1][0] - points[i][0]) * (best[i] + best[i + 1]) / 2 for i in range(len(points) - 1)
-    )
+    area = sum((points[i + 1][0] - points[i][0]) * (best[i] + best[i + 1]) / 2 for i in range(len(points) - 1))
     at = next((p for (r, _), p in zip(points, best, strict=True) if r >= 0.8), 0.0)
     return area, at
 
@@ -58,9 +55,7 @@ def problem(
         documents, predictions, gold, predicted = [], [], Gold(), Predicted()
         for d in range(4):
             words = [
-                rng.choice(
-                    ["red", "green", "blue", "Alder", "Birch,", "of/the", "law;", "owns", "7", ".", "two"]
-                )
+                rng.choice(["red", "green", "blue", "Alder", "Birch,", "of/the", "law;", "owns", "7", ".", "two"])
                 for _ in range(120)
             ]
             text = " ".join(f"{word}{i}" if rng.random() < 0.3 else word for i, word in enumerate(words))

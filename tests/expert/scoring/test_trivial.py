@@ -39,9 +39,7 @@ def test_echo_quotes_everything(document: Document, schema: Schema) -> None:
     answer = prediction.record.fields["Law"]
     assert answer is not None
     assert (answer.answer, answer.quotes[0].start, answer.quotes[0].end) == ("Utah", 0, len(TEXT))
-    assert {(c.field, c.start, c.end) for c in prediction.candidates} == {
-        (n, 0, len(TEXT)) for n in schema.names
-    }
+    assert {(c.field, c.start, c.end) for c in prediction.candidates} == {(n, 0, len(TEXT)) for n in schema.names}
 
 
 @pytest.mark.parametrize("name", ARMS)

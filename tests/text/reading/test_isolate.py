@@ -51,9 +51,7 @@ def test_a_pdf_that_unpacks_to_more_memory_than_allowed(raw_pdf_of: Callable[[by
 
 def test_markup_that_needs_more_memory_than_allowed() -> None:
     markup = b"<html>" + b"<p>x" * 500_000
-    with pytest.raises(
-        DocumentError, match=r"more than 80 MiB of memory\n  -> .*raise the limit memory_bytes"
-    ):
+    with pytest.raises(DocumentError, match=r"more than 80 MiB of memory\n  -> .*raise the limit memory_bytes"):
         read_document(markup, limits=Limits(memory_bytes=80 << 20))
 
 
@@ -96,9 +94,7 @@ def test_a_bug_in_the_child_is_not_blamed_on_the_document(monkeypatch: pytest.Mo
 
 def test_the_child_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEXTUNE_TEST_SECRET", "s3cret")
-    monkeypatch.setattr(
-        isolate, "child_command", python("import os; raise SystemExit(str(dict(os.environ)))")
-    )
+    monkeypatch.setattr(isolate, "child_command", python("import os; raise SystemExit(str(dict(os.environ)))"))
     with pytest.raises(RuntimeError) as caught:
         read_document(b"%PDF-1.7")
     assert "s3cret" not in str(caught.value)

@@ -86,9 +86,7 @@ def test_bullets_and_empty_formats(numbering: Numbering) -> None:
     assert numbering.label(item(1, 4)) == ""
 
 
-@pytest.mark.parametrize(
-    "paragraph", [xml("p", ""), item(9, 0), item(1, 8), styled("Loop"), styled("Absent")]
-)
+@pytest.mark.parametrize("paragraph", [xml("p", ""), item(9, 0), item(1, 8), styled("Loop"), styled("Absent")])
 def test_no_number(numbering: Numbering, paragraph: Any) -> None:
     assert numbering.label(paragraph) == ""
 

@@ -37,9 +37,7 @@ def test_paragraphs_headings_and_tables_in_order(docx_of: Docx) -> None:
         document.add_heading("LEASE AGREEMENT", 0)
         document.add_paragraph("between A and B")
         table = document.add_table(2, 2)
-        for cell, text in zip(
-            table._cells, ["Rent", "EUR\u00a0900", "Deutsch\nzwei", "English"], strict=True
-        ):
+        for cell, text in zip(table._cells, ["Rent", "EUR\u00a0900", "Deutsch\nzwei", "English"], strict=True):
             cell.text = text
         document.add_paragraph("Signed\ton a day")
 
@@ -88,9 +86,7 @@ def test_content_controls_around_paragraphs_and_rows(docx_of: Docx) -> None:
         body = document.element.body
         spaces = nsdecls("w")
         body.insert(0, parse_xml(f"<w:sdt {spaces}><w:sdtContent>{inner}</w:sdtContent></w:sdt>"))
-        body.insert(
-            1, parse_xml(f"<w:tbl {spaces}><w:sdt><w:sdtContent>{row}</w:sdtContent></w:sdt>{gone}</w:tbl>")
-        )
+        body.insert(1, parse_xml(f"<w:tbl {spaces}><w:sdt><w:sdtContent>{row}</w:sdtContent></w:sdt>{gone}</w:tbl>"))
 
     assert parse_docx(docx_of(build), Limits()).text == "In a control\n\nCell"
 
@@ -146,11 +142,7 @@ def test_entities_are_not_expanded(docx_of: Docx) -> None:
     bomb = "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]>"
     data = rewritten(
         docx_of(lambda document: document.add_paragraph("Text")),
-        {
-            "word/document.xml": lambda xml: xml.replace("<w:document", bomb + "<w:document", 1).replace(
-                "Text", "T&b;"
-            )
-        },
+        {"word/document.xml": lambda xml: xml.replace("<w:document", bomb + "<w:document", 1).replace("Text", "T&b;")},
     )
     assert parse_docx(data, Limits()).text == "T"
 
@@ -167,11 +159,7 @@ def test_other_archives_are_refused(docx_of: Docx) -> None:
     assert "a zip archive that is not a Word document" in refusal(archive({"a.txt": b"x"}))
     sheet = rewritten(
         docx_of(lambda document: None),
-        {
-            "[Content_Types].xml": lambda xml: xml.replace(
-                "wordprocessingml.document.main", "spreadsheetml.sheet.main"
-            )
-        },
+        {"[Content_Types].xml": lambda xml: xml.replace("wordprocessingml.document.main", "spreadsheetml.sheet.main")},
     )
     assert "a zip archive that is not a Word document" in refusal(sheet)
 

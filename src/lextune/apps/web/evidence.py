@@ -91,8 +91,7 @@ def _check(document: Document, record: Record) -> None:
         for quote in found.quotes if found else ():
             if quote.start < 0 or not quote.text or document.text[quote.start : quote.end] != quote.text:
                 raise DocumentError(
-                    f"{name} quotes {shorten(quote.text, 40)!r}, which does not stand at"
-                    f" {quote.start} to {quote.end}",
+                    f"{name} quotes {shorten(quote.text, 40)!r}, which does not stand at {quote.start} to {quote.end}",
                     where=document.name,
                     do="read the document and make the record with the same version of lextune",
                 )
@@ -132,9 +131,7 @@ def split(document: Document, rows: list[Row]) -> Iterator[Piece]:
         for number in closed[start]:
             active.remove(number)
         active.extend(opened[start])
-        yield Piece(
-            document.text[start:end], tuple(sorted(set(active))), tuple(anchors[start]), tuple(pages[start])
-        )
+        yield Piece(document.text[start:end], tuple(sorted(set(active))), tuple(anchors[start]), tuple(pages[start]))
     if pages[length]:  # pages without text at the end
         yield Piece("", (), pages=tuple(pages[length]))
 

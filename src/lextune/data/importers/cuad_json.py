@@ -125,9 +125,7 @@ def _says(answer: Answer, context: str) -> bool:
     return bool(answer.text.strip()) and (stands or not is_null(answer.text, quoted=True))
 
 
-def _document(
-    contract: Contract, known: dict[str, str], unknown: Counter[str]
-) -> tuple[Document, list[Drop]]:
+def _document(contract: Contract, known: dict[str, str], unknown: Counter[str]) -> tuple[Document, list[Drop]]:
     (paragraph,) = contract.paragraphs
     text = CollapsedText(paragraph.context)
     asked: dict[str, list[Answer]] = defaultdict(list)

@@ -204,9 +204,7 @@ class Brief:
             return f"{street}, {city}, {state} {rng.randrange(10_000, 99_999)}"
         city = rng.choice(names.uk_cities)
         area = f"{city[0]}{city[-1].upper()}{rng.randrange(1, 29)}"
-        return (
-            f"{street}, {city} {area} {rng.randrange(1, 9)}{rng.choice('ABDEGHJL')}{rng.choice('NPQRSTUW')}"
-        )
+        return f"{street}, {city} {area} {rng.randrange(1, 9)}{rng.choice('ABDEGHJL')}{rng.choice('NPQRSTUW')}"
 
     def _fixed_slots(self, sector: Sector) -> dict[str, str]:
         rng, style, kind, names = self.rng, self.style, self.kind, self.wording.names

@@ -59,9 +59,9 @@ def export_tagger(model: Path, folder: Path) -> None:
 def export_generator(model: Path, folder: Path) -> None:
     """Write a causal language model and its tokenizer in the layout OpenVINO GenAI loads (weights in bf16)."""
     with _quiet():
-        from optimum.intel import OVModelForCausalLM
         from openvino import save_model
         from openvino_tokenizers import convert_tokenizer
+        from optimum.intel import OVModelForCausalLM
         from transformers import AutoTokenizer
 
         exported = OVModelForCausalLM.from_pretrained(
@@ -210,9 +210,7 @@ class OpenVinoGenerator:
         for start in range(0, len(prompts), self._sequences):
             chunk = prompts[start : start + self._sequences]
             tensors = [openvino.Tensor(np.array([list(p)], dtype=np.int64)) for p in chunk]
-            configs = [
-                self._config(options, grammars[start + i] if grammars else None) for i in range(len(chunk))
-            ]
+            configs = [self._config(options, grammars[start + i] if grammars else None) for i in range(len(chunk))]
             for prompt, done in zip(chunk, self._pipeline.generate(tensors, configs), strict=True):
                 out.append(self._generation(prompt, done))
         return out

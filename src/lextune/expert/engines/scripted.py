@@ -43,7 +43,5 @@ class ScriptedGenerator:
         out = []
         for index, prompt in enumerate(prompts):
             text = self._script(prompt, grammars[index] if grammars else None)[: options.max_tokens]
-            out.append(
-                Generation(text=text, ids=tuple(map(ord, text)), prompt_tokens=len(prompt), confidence=0.9)
-            )
+            out.append(Generation(text=text, ids=tuple(map(ord, text)), prompt_tokens=len(prompt), confidence=0.9))
         return out

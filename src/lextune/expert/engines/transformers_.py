@@ -93,9 +93,7 @@ class TransformersEngine:
         grammars: Sequence[str | None] | None = None,
     ) -> list[Generation]:
         """Continue each prompt; a grammar masks every token that would leave it."""
-        return [
-            self._one(prompt, options, grammars[i] if grammars else None) for i, prompt in enumerate(prompts)
-        ]
+        return [self._one(prompt, options, grammars[i] if grammars else None) for i, prompt in enumerate(prompts)]
 
     def _one(self, prompt: Sequence[int], options: GenerateOptions, grammar: str | None) -> Generation:
         import torch

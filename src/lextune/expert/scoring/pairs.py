@@ -128,9 +128,7 @@ def _matched(documents: Sequence[Document], predictions: Sequence[Prediction]) -
     for what, names in (("document", ids), ("prediction for document", answered)):
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
-            raise DataError(
-                f"the {what} {shorten(twice[0])!r} occurs twice", where="score", do="keep one of them"
-            )
+            raise DataError(f"the {what} {shorten(twice[0])!r} occurs twice", where="score", do="keep one of them")
     by_id = dict(zip(answered, predictions, strict=True))
     for name in ids:
         if name not in by_id:

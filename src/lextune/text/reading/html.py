@@ -39,9 +39,7 @@ def parse_html(data: bytes, limits: Limits) -> Parsed:
 
 def _parse(markup: bytes) -> Any | None:
     """Return the root element. libxml2 repairs what it can, and logs where it gave up instead of raising."""
-    parser = etree.HTMLParser(
-        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True
-    )
+    parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     try:
         root = etree.fromstring(markup, parser)
     except etree.XMLSyntaxError:

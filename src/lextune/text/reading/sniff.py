@@ -52,9 +52,7 @@ def _refuse_known(data: bytes) -> None:
     if data.startswith(b"{\\rtf"):
         raise _unsupported("an RTF file", "save it as .docx")
     if data.startswith(_IMAGES):
-        raise _unsupported(
-            "an image; recognising text in images is not available", "give a document with text"
-        )
+        raise _unsupported("an image; recognising text in images is not available", "give a document with text")
 
 
 def _decoded_head(data: bytes) -> str:

@@ -82,9 +82,7 @@ def _check_unpacked(unpacked: int, packed: int) -> None:
 
 
 def _bomb(why: str) -> DocumentError:
-    return DocumentError(
-        f"this looks like a zip bomb: {why}", do="save the document again in Word, without media"
-    )
+    return DocumentError(f"this looks like a zip bomb: {why}", do="save the document again in Word, without media")
 
 
 def _not_word() -> DocumentError:

@@ -1,0 +1,81 @@
+"""What all commands share: the two consoles, progress bars, and turning functions into commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+out = Console(soft_wrap=True, highlight=False)
+log = Console(stderr=True, highlight=False)
+
+
+def commands(**functions: Callable[..., None]) -> Callable[[str], click.Command]:
+    """Return the `command(name)` that a CLI module must have, for these functions."""
+
+    def command(name: str) -> click.Command:
+        app = typer.Typer(add_completion=False)
+        app.command(name)(functions[name])
+        made = typer.main.get_command(app)
+        made.name = name
+        return made
+
+    return command
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a value as JSON on stdout, nothing else on its line."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+    sys.stdout.flush()
+
+
+def quiet_libraries() -> None:
+    """Keep other libraries' progress bars, telemetry and advice off our two streams."""
+    import logging
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    warnings.simplefilter("ignore")
+    for name in ("transformers", "optimum", "nncf", "openvino", "trl", "peft"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class Bars:
+    """One progress bar a stage, on stderr; use as a context manager and call like a function."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<14}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=log,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int, note: str) -> None:
+        """Show that a stage has done so much."""
+        if stage not in self._tasks:
+            for task in self._tasks.values():
+                self._progress.update(task, visible=False)
+            self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=note[:40])

@@ -1,0 +1,76 @@
+"""`lextune data fetch|synth|check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from lextune.apps.cli.console import out, print_json
+from lextune.core.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch, generate and check annotated documents.")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="What to fetch: cuad.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Where to; the cache by default.")] = None,
+) -> None:
+    """Download the official CUAD archive, check its hash, unpack it; a broken download resumes."""
+    from lextune.data.fetch import fetch_cuad
+    from lextune.expert.weights import cache_folder
+
+    if name != "cuad":
+        raise UserError(f"no data set {name!r}", where="data fetch", do="use: lextune data fetch cuad")
+    out.print(str(fetch_cuad(to or cache_folder() / "cuad")), markup=False)
+
+
+@app.command()
+def synth(
+    to: Annotated[Path, typer.Option("--out", help="Folder to write (CUAD's layout).")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many contracts.")] = 48,
+    seed: Annotated[int, typer.Option("--seed")] = 17,
+) -> None:
+    """Write sample contracts with exact labels for all 47 fields."""
+    from lextune.data.synthesis import generate, write_cuad_layout
+    from lextune.expert.schema import load_schema
+
+    write_cuad_layout(generate(n, seed, schema=load_schema("clauses-47")), to)
+    out.print(f"{n} contracts in {to}", markup=False)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Contracts in CUAD's layout.")],
+    schema: Annotated[str, typer.Option("--schema")] = "clauses-47",
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Import contracts without keeping them; list what would not be used, with reasons."""
+    from lextune.data.importers.cuad import import_cuad
+    from lextune.expert.schema import load_schema
+
+    imported = import_cuad(folder, load_schema(schema))
+    present = sum(label.present for d in imported.documents for label in d.labels.values())
+    assessed = sum(len(d.labels) for d in imported.documents)
+    found = {
+        "documents": len(imported.documents),
+        "pairs": assessed,
+        "present": present,
+        "parts": sum(len(label.parts) for d in imported.documents for label in d.labels.values()),
+        "rejects": [r.model_dump() for r in imported.rejects],
+    }
+    if as_json:
+        print_json(found)
+        return
+    out.print(f"{found['documents']} documents, {present} of {assessed} fields present, {found['parts']} quoted parts")
+    for drop in imported.rejects:
+        out.print(f"  {drop.where}: {drop.what}: {drop.reason}", markup=False)
+    out.print(f"{len(imported.rejects)} rejects")
+
+
+def command(name: str) -> click.Command:
+    """Return the group."""
+    return typer.main.get_command(app)

@@ -1,0 +1,94 @@
+"""The `lextune` command. Thin: it parses, calls, prints. Results on stdout; progress and logs on stderr.
+
+Exit codes: 0 done, 1 a gate said no, 2 the user's mistake, 3 the machine lacks something, 70 our bug.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+import typer
+from typer.core import TyperGroup
+
+# command -> (module, one line of help); modules are imported when a command is used, so --help stays fast
+COMMANDS = {
+    "demo": ("run", "Run the demo recipe: fine-tune, prove, release, and read a real PDF."),
+    "run": ("run", "Run a recipe; what is done already is reused."),
+    "extract": ("use", "Read documents with a release and print their records."),
+    "evaluate": ("use", "Evaluate a release on annotated contracts, beside the baselines."),
+    "serve": ("use", "Serve a release over HTTP (OpenAI-compatible where it generates)."),
+    "data": ("data", "Fetch, generate and check annotated documents."),
+    "model": ("model", "Fetch and list base models."),
+    "release": ("release", "Verify a release, or merge an adapter."),
+    "show": ("inspect", "Show what an artifact is."),
+    "trace": ("inspect", "Show what an artifact was made from, back to the data."),
+    "doctor": ("inspect", "Show what this machine can run."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A command group that knows its commands' names without importing their modules."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command, or return a stand-in with its help while all are listed."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, text = COMMANDS[cmd_name]
+        if ctx.resilient_parsing or _only_listing():
+            return click.Command(cmd_name, help=text)
+        loaded: click.Command = importlib.import_module(f"lextune.apps.cli.{module}").command(cmd_name)
+        return loaded
+
+
+def _only_listing() -> bool:
+    words = sys.argv[1:]
+    return not words or words[0] in ("--help", "-h")
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From annotated legal documents to a deployed legal expert.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """From annotated legal documents to a deployed legal expert."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; print one clear error for everything that is expected."""
+    from lextune.core.errors import LextuneError
+
+    if arguments is not None:
+        sys.argv = ["lextune", *arguments]
+    try:
+        app()
+    except LextuneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to continue", file=sys.stderr)
+        raise SystemExit(130) from None
+    except MemoryError:
+        print("error: out of memory\n  -> use a smaller batch (--set train.batch=2)", file=sys.stderr)
+        raise SystemExit(3) from None
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("this is a bug in lextune: please report it with the lines above", file=sys.stderr)
+        raise SystemExit(70) from None
+
+
+if __name__ == "__main__":
+    main()

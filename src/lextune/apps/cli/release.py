@@ -1,0 +1,59 @@
+"""`lextune release verify|merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from lextune.apps.cli.console import out, quiet_libraries
+from lextune.expert.weights import SMOLLM2
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify a release, or merge an adapter.")
+
+
+@app.command()
+def verify(release: Annotated[Path, typer.Argument(help="A release folder, or a run's folder.")]) -> None:
+    """Check every file of a release against its hash, and print its verdict."""
+    from lextune.api import find_release
+    from lextune.core.artifacts import Artifact
+
+    found = Artifact.open(find_release(release), kind="release")
+    verdict = found.json("verdict.json")
+    out.print(
+        f"{found.path}: {len(found.manifest.files)} files verified, verdict {verdict['verdict']}",
+        markup=False,
+    )
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="An adapter's folder.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    base: Annotated[str, typer.Option("--base")] = SMOLLM2,
+) -> None:
+    """Merge an adapter into its base: one model folder of safetensors."""
+    import shutil
+
+    from lextune.core.errors import UserError
+    from lextune.release.merge import merge as merge_adapter
+
+    if to.exists():
+        raise UserError("the folder exists already", where=str(to), do="choose another --out, or remove it")
+    quiet_libraries()
+    staging = to.with_name(f".{to.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        merge_adapter(base, adapter, staging)
+        staging.rename(to)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    out.print(str(to), markup=False)
+
+
+def command(name: str) -> click.Command:
+    """Return the group."""
+    return typer.main.get_command(app)

@@ -1,0 +1,140 @@
+"""`lextune extract`, `evaluate` and `serve`: using a release."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries
+from lextune.core.errors import DocumentError, LextuneError, UserError
+from lextune.core.records import Record
+
+ReleaseOption = Annotated[Path, typer.Option("--release", help="A release folder, or a run's folder.")]
+EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino or transformers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one record a line.")]
+DEFAULT_RELEASE = Path("runs/demo")
+
+
+def extract(
+    files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML or text files.")],
+    release: ReleaseOption = DEFAULT_RELEASE,
+    as_json: AsJson = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the document with its evidence lit.")] = None,
+    text_out: Annotated[Path | None, typer.Option("--text-out", help="Write the text offsets refer to.")] = None,
+    min_confidence: Annotated[float, typer.Option("--min-confidence", min=0, max=1)] = 0.0,
+    engine: EngineOption = None,
+) -> None:
+    """Read documents with a release and print their records."""
+    from lextune.api import load
+    from lextune.apps.web.evidence import render_evidence
+    from lextune.core.artifacts import write_atomic
+
+    if len(files) > 1 and (html or text_out):
+        raise UserError("--html and --text-out are for one document", do="give one file, or leave them out")
+    quiet_libraries()
+    loaded = load(release, engine=engine)
+    failed: list[LextuneError] = []
+    for file in files:
+        try:
+            document = loaded.read(file)
+        except DocumentError as error:
+            if len(files) == 1:
+                raise
+            failed.append(error)
+            log.print(f"error: {error}", markup=False)
+            continue
+        record = loaded.predict(document, min_confidence=min_confidence).record
+        if text_out:
+            write_atomic(text_out, document.text)
+        if html:
+            write_atomic(html, render_evidence(document, record))
+        if as_json:
+            print_json(record.as_json())
+        else:
+            out.print(record_table(record))
+    if failed:
+        raise DocumentError(f"{len(failed)} of {len(files)} documents could not be read", do="see the errors above")
+
+
+def record_table(record: Record) -> Table:
+    """Return a record as a table: what is present, then one row that counts what is not."""
+    pages = f", {record.document.pages} pages" if record.document.pages else ""
+    table = Table(title=f"{record.document.name}{pages}, read by {record.release}")
+    for column in ("field", "answer", "page", "confidence", "status", "evidence"):
+        table.add_column(column, overflow="fold")
+    absent = [name for name, answer in record.fields.items() if answer is None]
+    for name, answer in record.fields.items():
+        if answer is None:
+            continue
+        evidence = " ".join(" … ".join(q.text for q in answer.quotes).split())
+        page = answer.quotes[0].page if answer.quotes else None
+        table.add_row(
+            name,
+            "yes" if answer.answer is True else str(answer.answer),
+            str(page or ""),
+            f"{answer.confidence:.2f}",
+            answer.status,
+            evidence if len(evidence) <= 110 else evidence[:109] + "…",
+        )
+    table.add_section()
+    table.add_row(f"{len(absent)} not found", "", "", "", "", ", ".join(absent))
+    if record.not_assessed:
+        table.add_row(f"{len(record.not_assessed)} not assessed", "", "", "", "", ", ".join(record.not_assessed))
+    return table
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="Annotated contracts in CUAD's layout.")],
+    release: ReleaseOption = DEFAULT_RELEASE,
+    as_json: AsJson = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many documents only.")] = None,
+    engine: EngineOption = None,
+) -> None:
+    """Evaluate a release on annotated contracts, beside the baselines."""
+    from lextune import api
+    from lextune.evaluate.summary import summary_header, summary_rows
+
+    quiet_libraries()
+    with Bars() as bars:
+        result = api.evaluate(
+            api.load(release, engine=engine),
+            data,
+            limit=limit,
+            progress=lambda done, total, name: bars("evaluate", done, total, name),
+        )
+    if as_json:
+        print_json(result)
+        return
+    arms = {"tuned": result} | {n: b for n, b in result["baselines"].items() if b is not None}
+    table = Table(*summary_header(), title=f"{result['n_documents']} documents of {data}")
+    for row in summary_rows(arms):
+        table.add_row(*row)
+    out.print(table)
+
+
+def serve(
+    release: Annotated[Path, typer.Argument(help="A release folder, or a run's folder.")] = DEFAULT_RELEASE,
+    host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
+    engine: EngineOption = None,
+) -> None:
+    """Serve a release over HTTP. The key is read from $LEXTUNE_API_KEY; without one only loopback is served."""
+    from lextune.api import load
+    from lextune.deploy.service import ServiceSettings
+    from lextune.deploy.service import serve as start
+
+    quiet_libraries()
+    start(
+        load(release, engine=engine).expert,
+        ServiceSettings(),
+        host=host,
+        port=port,
+        api_key=os.environ.get("LEXTUNE_API_KEY") or None,
+    )
+
+
+command = commands(extract=extract, evaluate=evaluate, serve=serve)
