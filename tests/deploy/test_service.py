@@ -292,12 +292,13 @@ def test_serve_listens_says_where_and_answers(kit: Kit, monkeypatch: pytest.Monk
         thread.join(timeout=10)
 
 
-def test_a_missing_package_is_named(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fastapi", None)
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "python_multipart"])
+def test_a_missing_package_is_named(kit: Kit, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MachineError) as caught:
         create_app(kit.Scripted(), ServiceSettings())
     assert str(caught.value) == (
-        "the server needs a package that is not installed: fastapi\n  -> pip install 'lextune[serve]'"
+        f"the server needs a package that is not installed: {package}\n  -> pip install 'lextune[serve]'"
     )
 
 

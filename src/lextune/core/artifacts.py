@@ -133,10 +133,12 @@ class Artifact:
 
     @property
     def hash(self) -> str:
+        """The hash of its files."""
         return self.manifest.hash
 
     @property
     def kind(self) -> str:
+        """What it is: `model`, `split`, ..."""
         return self.manifest.kind
 
     def file(self, name: str) -> Path:

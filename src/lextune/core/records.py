@@ -32,6 +32,7 @@ class FieldLabel(_Frozen):
 
     @property
     def present(self) -> bool:
+        """Whether the document answers the field."""
         return bool(self.parts)
 
 

@@ -108,6 +108,8 @@ def create_app(expert: Answerer, settings: ServiceSettings, api_key: str | None 
         UserError: the key is empty or holds white space.
     """
     try:
+        import python_multipart  # noqa: F401 - what reads forms, asked for here rather than by the first form
+        import uvicorn  # noqa: F401 - what will run the service
         from fastapi import FastAPI, Request, Response
         from fastapi.responses import JSONResponse
         from starlette.exceptions import HTTPException

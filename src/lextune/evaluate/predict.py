@@ -1,12 +1,12 @@
 """Predict: every arm answers the same held-out documents through the path that is served.
 
 `base` arms (the untuned model, zero-shot and few-shot by `point`) are a stage of their own, because they do
-not depend on training; they run on the first `documents` of the test part.
+not depend on training; they run on the `documents` shortest test documents (they write an answer a
+window, which takes far longer than tagging), and are compared with the tuned model on those same ones.
 """
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,7 +22,7 @@ from lextune.expert.engines.base import Generator
 from lextune.expert.linear import LinearTagger
 from lextune.expert.point import ChatExample
 from lextune.expert.readers import LinearReader, PointReader
-from lextune.expert.schema import load_schema
+from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import trivial
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
@@ -79,8 +79,12 @@ def run_predict(config: PredictConfig, inputs: Inputs, out: Path, context: Conte
     arms: dict[str, Arm] = {"tuned": build_expert(model, schema, cuts, config.window, identity).answer}
     if "linear" in inputs:
         arms["linear"] = _linear(config, inputs, model.codec).answer
-    arms |= {name: functools.partial(arm, schema=schema) for name, arm in trivial.ARMS.items()}
+    arms |= {name: _with_schema(arm, schema) for name, arm in trivial.ARMS.items()}
     return _run_arms(arms, documents, out, context)
+
+
+def _with_schema(arm: Callable[[Document, Schema], Prediction], schema: Schema) -> Arm:
+    return lambda document: arm(document, schema)
 
 
 def _linear(config: PredictConfig, inputs: Inputs, codec: Codec) -> Expert:
@@ -110,10 +114,11 @@ def _run_arms(arms: dict[str, Arm], documents: list[Document], out: Path, contex
 
 
 def run_predict_base(config: PredictBaseConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Run the untuned base, zero-shot and few-shot, over the first test documents."""
+    """Run the untuned base, zero-shot and few-shot, over the shortest test documents."""
     base = resolve_base(config.base)
     codec = Codec(base.path)
-    documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))[: config.documents]
+    documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))
+    documents = sorted(documents, key=lambda d: (len(d.text), d.id))[: config.documents]
     generator = base_generator(base, codec, config.engine)
     make = _writers if config.task == "instruction" else _pointers
     arms = dict(zip(("base-zero-shot", "base-few-shot"), make(config, inputs, generator, codec), strict=True))
@@ -161,7 +166,10 @@ def base_generator(base: Base, codec: Codec, engine: str) -> Generator:
 
 
 def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tuple[WindowExample, ...]:
-    """Choose short worked examples from train: all but the last with clauses of different fields, the last empty."""
+    """Choose short worked examples from train: one empty, then windows with clauses of different fields.
+
+    The empty one comes first: with `{}` as the last thing seen, small models answer `{}` to everything.
+    """
     rows = sorted(examples, key=lambda e: (e.document_id, e.index))
     random.Random(seed).shuffle(rows)
     rows = [r for r in rows if sum(len(t) for t in r.texts) < 900]
@@ -175,7 +183,7 @@ def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tu
             chosen.append(row)
             seen |= fields
     empty = [r for r in rows if not r.positive][: 1 if count > 1 else 0]
-    return (*chosen, *empty)
+    return (*empty, *chosen)
 
 
 STAGES = (

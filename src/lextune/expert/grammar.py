@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,21 +82,3 @@ class _MaskTokens:
             self._matcher.fill_next_token_bitmask(self._mask)
             xgrammar.apply_token_bitmask_inplace(scores, self._mask.to(scores.device))
         return scores
-
-
-def accepts(fields: Sequence[str], sentences: int, text: str) -> bool:
-    """Say whether a text is in the point grammar (by parsing it, without a tokenizer)."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return False
-    if not isinstance(value, dict):
-        return False
-    known = set(fields)
-    return all(
-        name in known
-        and isinstance(numbers, list)
-        and bool(numbers)
-        and all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= sentences for n in numbers)
-        for name, numbers in value.items()
-    )

@@ -47,6 +47,7 @@ class Head:
 
     @property
     def fields(self) -> int:
+        """The number of fields it scores."""
         return int(self.bias.shape[0])
 
     def __call__(self, hidden: NDArray[np.float32], bounds: Sequence[tuple[int, int]]) -> NDArray[np.float32]:

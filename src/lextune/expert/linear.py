@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ def fit_linear(examples: Iterable[WindowExample], fields: int, *, seed: int = 0)
 def _ngrams(text: str) -> list[str]:
     words = [w.strip(".,;:()[]\"'“”‘’").lower() for w in text.split()]
     words = [("0" if w.isdigit() else w) for w in words if w]
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
 def _vocabulary(rows: Sequence[WindowExample]) -> tuple[dict[str, int], NDArray[np.float32]]:

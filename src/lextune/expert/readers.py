@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+UNKNOWN = 0.5  # the confidence of a pointer from an engine that gives no probabilities
+
 
 class Passage(NamedTuple):
     """What a reader sees of one window: its heading and its sentences, white space collapsed."""
@@ -92,7 +94,7 @@ class PointReader:
         constrained: False leaves the output free, to measure how often it is valid by itself.
     """
 
-    MAX_TOKENS = 96
+    MAX_TOKENS = 64
 
     def __init__(
         self,
@@ -125,7 +127,7 @@ class PointReader:
                 text = close_answer(text)
             found = parse_point(self._schema, len(passage.texts), text)
             confidence = np.zeros((len(passage.texts), len(names)), dtype=np.float32)
-            sure = 0.99 if generation.confidence is None else generation.confidence
+            sure = UNKNOWN if generation.confidence is None else generation.confidence
             for name, rows in (found or {}).items():
                 confidence[rows, names.index(name)] = sure
             out.append(Reading(confidence, generation.prompt_tokens, len(generation.ids), found is not None))

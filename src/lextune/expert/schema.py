@@ -34,6 +34,7 @@ class Schema(Config):
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
+        """The fields' names, in order."""
         return tuple(field.name for field in self.fields)
 
     def field(self, name: str) -> SchemaField:

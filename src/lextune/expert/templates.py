@@ -155,7 +155,7 @@ class Codec:
 
         self.template = template or template_for(folder)
         raw = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        self.control = {entry["content"]: entry["id"] for entry in raw.get("added_tokens", [])}
+        self.control: dict[str, int] = {entry["content"]: entry["id"] for entry in raw.get("added_tokens", [])}
         self._ids = frozenset(self.control.values())
         self._whole = Tokenizer.from_str(json.dumps(raw))
         raw["added_tokens"], raw["post_processor"] = [], None

@@ -50,7 +50,7 @@ class Thresholds(BaseModel):
         import numpy as np
 
         scaled = np.clip(self.slope * logits + self.shift, -30, 30)
-        return (1 / (1 + np.exp(-scaled))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-scaled)), dtype=np.float32)
 
     def save(self, folder: Path, name: str = THRESHOLDS_FILE) -> None:
         """Write the thresholds as JSON."""

@@ -41,6 +41,7 @@ class WindowExample(BaseModel):
 
     @property
     def positive(self) -> bool:
+        """Whether any sentence answers any field."""
         return any(self.positives)
 
 

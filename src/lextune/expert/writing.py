@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from lextune.core.records import Document, DocumentInfo, FieldAnswer, Prediction, Record, Usage
 from lextune.expert.answering import Identity
 from lextune.expert.engines.base import GenerateOptions, Generation, Generator
+from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec, Message
 
@@ -63,7 +64,7 @@ class WritingExpert:
             [*messages, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS)
         )
         field = self.schema.names[0]
-        sure = 1.0 if done.confidence is None else done.confidence
+        sure = UNKNOWN if done.confidence is None else done.confidence
         given = done.text.strip() and sure >= min_confidence
         answer = FieldAnswer(answer=done.text.strip(), quotes=(), confidence=round(sure, 4), status="review")
         return Prediction(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,19 +56,22 @@ class Window(BaseModel):
 
     @property
     def start(self) -> int:
+        """Where its first sentence starts, in code points."""
         return self.sentences[0].start
 
     @property
     def end(self) -> int:
+        """One past the last code point of its last sentence."""
         return self.sentences[-1].end
 
 
 def sentences(text: str) -> list[Span]:
     """Cut a text into sentences, in order, without overlap; white space between them belongs to none.
 
-    A sentence ends at a blank line or a wide gap (where a PDF's paragraphs were joined), before a numbered clause on a new line, and after final punctuation that
-    is no abbreviation; one longer than `MAX_SENTENCE` is cut again at its clauses, at last at white space.
-    Every character that is not white space is in exactly one sentence.
+    A sentence ends at a blank line or a wide gap (where a PDF's paragraphs were joined), before a numbered
+    clause on a new line, and after final punctuation that is no abbreviation; one longer than `MAX_SENTENCE`
+    is cut again at its clauses, at last at white space. Every character that is not white space is in exactly
+    one sentence.
     """
     out: list[Span] = []
     for block in _blocks(text):
@@ -126,7 +130,7 @@ def _shorten(text: str, span: Span) -> list[Span]:
 def _spans(text: str, cuts: Sequence[int]) -> list[Span]:
     """Turn cut positions into spans without the white space at their ends; empty ones are left out."""
     out = []
-    for left, right in zip(cuts, cuts[1:], strict=False):
+    for left, right in pairwise(cuts):
         start, end = left, right
         while start < end and text[start].isspace():
             start += 1

@@ -70,7 +70,7 @@ def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context
     codec = Codec(base.path)
     examples = _examples(inputs["examples"], "train", config.train.strategy, schema)
     check = check_windows if config.train.strategy == "tag" else check_chat
-    found: dict[str, Any] = check(examples, codec, config.train)  # type: ignore[operator]
+    found = check(examples, codec, config.train)
     found |= {
         "strategy": config.train.strategy,
         "template": codec.template.name,

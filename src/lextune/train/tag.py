@@ -74,7 +74,7 @@ def build_model(base: Base, config: TrainConfig, bias: Sequence[float]) -> Any:
     import torch
     from peft.helpers import disable_input_dtype_casting
 
-    class TagModel(torch.nn.Module):
+    class TagModel(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.model = add_lora(load_backbone(base), config.lora)

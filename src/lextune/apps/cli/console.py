@@ -7,21 +7,21 @@ import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+Command: TypeAlias = Any  # typer's commands are of a private copy of click, which has no public name
 out = Console(soft_wrap=True, highlight=False)
 log = Console(stderr=True, highlight=False)
 
 
-def commands(**functions: Callable[..., None]) -> Callable[[str], click.Command]:
+def commands(**functions: Callable[..., None]) -> Callable[[str], Command]:
     """Return the `command(name)` that a CLI module must have, for these functions."""
 
-    def command(name: str) -> click.Command:
+    def command(name: str) -> Command:
         app = typer.Typer(add_completion=False)
         app.command(name)(functions[name])
         made = typer.main.get_command(app)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
-from lextune.apps.cli.console import out, print_json
+from lextune.apps.cli.console import Command, out, print_json
 from lextune.core.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch, generate and check annotated documents.")
@@ -71,6 +70,6 @@ def check(
     out.print(f"{len(imported.rejects)} rejects")
 
 
-def command(name: str) -> click.Command:
+def command(name: str) -> Command:
     """Return the group."""
     return typer.main.get_command(app)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 # command -> (module, one line of help); modules are imported when a command is used, so --help stays fast
 COMMANDS = {
@@ -31,19 +31,18 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """A command group that knows its commands' names without importing their modules."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in the order of COMMANDS."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command, or return a stand-in with its help while all are listed."""
         if cmd_name not in COMMANDS:
             return None
         module, text = COMMANDS[cmd_name]
         if ctx.resilient_parsing or _only_listing():
-            return click.Command(cmd_name, help=text)
-        loaded: click.Command = importlib.import_module(f"lextune.apps.cli.{module}").command(cmd_name)
-        return loaded
+            return TyperCommand(cmd_name, help=text)
+        return importlib.import_module(f"lextune.apps.cli.{module}").command(cmd_name)
 
 
 def _only_listing() -> bool:

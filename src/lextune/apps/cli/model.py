@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import click
 import typer
 
-from lextune.apps.cli.console import out, quiet_libraries
+from lextune.apps.cli.console import Command, out, quiet_libraries
 from lextune.expert.weights import SMOLLM2, cache_folder, resolve_base
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch and list base models.")
@@ -38,6 +37,6 @@ def list_models() -> None:
         out.print(path.name, markup=False)
 
 
-def command(name: str) -> click.Command:
+def command(name: str) -> Command:
     """Return the group."""
     return typer.main.get_command(app)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
-from lextune.apps.cli.console import out, quiet_libraries
+from lextune.apps.cli.console import Command, out, quiet_libraries
 from lextune.expert.weights import SMOLLM2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify a release, or merge an adapter.")
@@ -54,6 +53,6 @@ def merge(
     out.print(str(to), markup=False)
 
 
-def command(name: str) -> click.Command:
+def command(name: str) -> Command:
     """Return the group."""
     return typer.main.get_command(app)

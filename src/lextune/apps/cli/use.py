@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -124,7 +123,7 @@ def serve(
 ) -> None:
     """Serve a release over HTTP. The key is read from $LEXTUNE_API_KEY; without one only loopback is served."""
     from lextune.api import load
-    from lextune.deploy.service import ServiceSettings
+    from lextune.deploy.service import ServiceSettings, key_from_environment
     from lextune.deploy.service import serve as start
 
     quiet_libraries()
@@ -133,7 +132,8 @@ def serve(
         ServiceSettings(),
         host=host,
         port=port,
-        api_key=os.environ.get("LEXTUNE_API_KEY") or None,
+        api_key=key_from_environment(),
+        on_ready=lambda url: log.print(f"serving {url}", markup=False),
     )
 
 

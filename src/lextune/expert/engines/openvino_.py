@@ -36,7 +36,7 @@ def export_tagger(model: Path, folder: Path) -> None:
 
     backbone = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False).eval()
 
-    class Graph(torch.nn.Module):
+    class Graph(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.backbone = backbone
@@ -230,19 +230,12 @@ class OpenVinoGenerator:
         return config
 
     def _generation(self, prompt: Sequence[int], done: Any) -> Generation:
-        import math
-
+        """Take one result; GenAI gives no probabilities for greedy decoding, so there is no confidence."""
         ids = list(done.m_generation_ids[0])
         stopped = bool(ids) and ids[-1] == self._codec.stop_id
         kept = ids[:-1] if stopped else ids
-        score = float(done.m_scores[0]) if done.m_scores else 0.0
-        confidence = math.exp(min(0.0, score) / max(1, len(ids)))
         return Generation(
-            text=self._codec.decode(kept),
-            ids=tuple(kept),
-            prompt_tokens=len(prompt),
-            confidence=confidence,
-            stopped=stopped,
+            text=self._codec.decode(kept), ids=tuple(kept), prompt_tokens=len(prompt), stopped=stopped
         )
 
 
