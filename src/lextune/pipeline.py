@@ -248,7 +248,8 @@ def _step(  # noqa: PLR0913 - private, called once
     if again:
         _forget(store.staging(stage.name, key))
     made = store.build(header, key, lambda folder: stage.run(step.config, inputs, folder, context))
-    note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name})")
+    remark = made.manifest.summary.get("note")
+    note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name}){f'; {remark}' if remark else ''}")
     return Done(stage.name, made, False)
 
 

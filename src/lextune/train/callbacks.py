@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer_callback import TrainerCallback
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from lextune.core.artifacts import write_atomic
 from lextune.train.common import Report
@@ -66,3 +66,8 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
 def trainable(model: Any) -> dict[str, Any]:
     """Return the parameters that are trained, by name."""
     return {n: p.detach().clone().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def silence(trainer: Any) -> None:
+    """Keep the Trainer from printing its logs on stdout, which is for results."""
+    trainer.remove_callback(PrinterCallback)

@@ -61,7 +61,7 @@ def train_chat(
     from trl import SFTConfig, SFTTrainer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-    from lextune.train.callbacks import BestKeeper, StepReport
+    from lextune.train.callbacks import BestKeeper, StepReport, silence
 
     set_seed(run.seed)
     codec = Codec(base.path)
@@ -93,6 +93,7 @@ def train_chat(
         data_collator=DataCollatorForLanguageModeling(pad_token_id=codec.pad_id, completion_only_loss=True),
         callbacks=[StepReport(steps, run.report), keeper],
     )
+    silence(trainer)
     checkpoint = last_checkpoint(out)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     keeper.restore()

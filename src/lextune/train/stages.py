@@ -79,7 +79,14 @@ def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context
         "estimate": estimate_seconds(base, found["tokens_mean"], found["rows"] - found["too_long"], config.train),
     }
     write_atomic(out / "preflight.json", json.dumps(found, indent=1))
-    return {"n_in": found["rows"], "n_out": found["rows"] - found["too_long"], **found["estimate"]}
+    estimate = found["estimate"]
+    return {
+        "n_in": found["rows"],
+        "n_out": found["rows"] - found["too_long"],
+        "n_dropped": found["too_long"],
+        **estimate,
+        "note": f"{estimate['steps']} steps to train, about {estimate['seconds']:.0f} s",
+    }
 
 
 def run_linear(config: LinearConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -111,7 +118,9 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
     estimate = inputs["preflight"].json("preflight.json")["estimate"]
     result["estimated_seconds"] = estimate["seconds"]
     write_atomic(out / "training.json", json.dumps(result, indent=1))
-    return {k: result[k] for k in ("steps", "tokens", "seconds", "estimated_seconds", "resumed_from", "best")}
+    kept = ("steps", "tokens", "seconds", "estimated_seconds", "resumed_from", "best")
+    compared = f"{result['seconds']:.0f} s of training, {estimate['seconds']:.0f} s were estimated"
+    return {**{k: result[k] for k in kept}, "note": compared}
 
 
 def _binding(base: Base, strategy: str, fields: tuple[str, ...]) -> Binding:

@@ -139,7 +139,7 @@ def train_tag(
     """
     from transformers import TrainingArguments, set_seed
 
-    from lextune.train.callbacks import BestKeeper, StepReport
+    from lextune.train.callbacks import BestKeeper, StepReport, silence
 
     set_seed(run.seed)
     codec = Codec(base.path)
@@ -160,6 +160,7 @@ def train_tag(
         optimizers=(_optimizer(model, config), None),
         callbacks=[StepReport(steps, run.report), keeper],
     )
+    silence(trainer)
     checkpoint = last_checkpoint(out)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     keeper.restore()

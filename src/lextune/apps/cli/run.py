@@ -54,10 +54,11 @@ def run(
 
 
 def demo_recipe() -> Path:
-    """Return the demo recipe: the checkout's, or the one in the package."""
+    """Return the demo recipe: a wheel carries the recipes as resources, a checkout has them at its root."""
     from importlib import resources
 
-    return Path(str(resources.files("lextune.resources").joinpath("recipes/demo.yaml")))
+    packaged = Path(str(resources.files("lextune.resources").joinpath("recipes/demo.yaml")))
+    return packaged if packaged.is_file() else Path(__file__).resolve().parents[4] / "recipes" / "demo.yaml"
 
 
 def sample_pdf() -> Path:
