@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from lextune.core.artifacts import Artifact, ArtifactStore
 
 SHARED = Path(os.environ.get("LEXTUNE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -22,3 +27,95 @@ def shared_dir() -> Path:
 def cuad_dir(shared_dir: Path) -> Path:
     """The folder of CUAD contracts in the official layout."""
     return shared_dir / "cuad"
+
+
+@pytest.fixture(scope="session")
+def make_tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Write random Llama models in the layout of a base: 2 layers, hidden size 64, about 1,000 tokens."""
+
+    def make(seed: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"tiny-base-{seed}")
+        _tiny_tokenizer(folder)
+        _tiny_weights(folder, seed)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_base(make_tiny_base: Callable[[int], Path]) -> Path:
+    """A tiny base that all tests share: read it, do not write to it."""
+    return make_tiny_base(0)
+
+
+def _tiny_tokenizer(folder: Path) -> None:
+    from importlib import resources
+
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000,
+        special_tokens=[AddedToken(t, special=True, normalized=False) for t in control],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    samples = Path(str(resources.files("lextune.resources").joinpath("sample_contracts/full_contract_txt")))
+    tokenizer.train([str(f) for f in sorted(samples.glob("*.txt"))[:4]], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<|im_start|>",
+        "eos_token": "<|im_end|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def _tiny_weights(folder: Path, seed: int) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=1000,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.2,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("LEXTUNE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def seal(tmp_path: Path) -> Callable[..., Artifact]:
+    """Make sealed artifacts: `seal(kind, fill, config={...})`, where `fill(folder)` writes the files."""
+    store = ArtifactStore(tmp_path / "artifacts")
+
+    def make(kind: str, fill: Callable[[Path], Any], config: dict[str, Any] | None = None) -> Artifact:
+        header = {"kind": kind, "stage": kind, "stage_version": 1, "config": config or {}, "seed": 0}
+        header |= {"inputs": {}, "parents": {}}
+        number = len(list((tmp_path / "artifacts").glob("*"))) if (tmp_path / "artifacts").is_dir() else 0
+        return store.build(header, f"{number:012d}", lambda folder: fill(folder) or {})
+
+    return make

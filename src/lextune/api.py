@@ -41,7 +41,8 @@ class Release:
         """Return the record of a file, or of a text given as a string.
 
         Args:
-            source: a Path, or a string that names an existing file; any other string is the text itself.
+            source: a Path, or a string that names a file (it exists, or is one line that ends like a document's
+                name); any other string is the text itself.
             min_confidence: fields less sure than this are null.
 
         Raises:
@@ -58,13 +59,16 @@ class Release:
         """Return the document that `extract` would read."""
         if isinstance(source, Path) or _is_file(source):
             return read_document(Path(source), limits=limits)
-        return read_document(source.encode(), name="text.txt", limits=limits)
+        return read_document(source.encode("utf-8", "surrogatepass"), name="text.txt", limits=limits)
 
 
 def _is_file(text: str) -> bool:
-    if "\n" in text or len(text) > 1000:
+    if not text or "\n" in text or len(text) > 1000:
         return False
-    return Path(text).suffix.lower() in {".pdf", ".docx", ".txt", ".html", ".htm"} or Path(text).exists()
+    try:
+        return Path(text).suffix.lower() in {".pdf", ".docx", ".txt", ".html", ".htm"} or Path(text).exists()
+    except OSError:  # too long for a name
+        return False
 
 
 def load(release: Path | str, *, engine: str | None = None) -> Release:
@@ -98,13 +102,28 @@ def find_release(path: Path) -> Path:
     Raises:
         ArtifactError: there is none.
     """
+    if not path.exists():
+        raise ArtifactError(
+            "no such release", where=str(path), do="give --release a release's folder; `lextune demo` makes runs/demo"
+        )
     note = path / "run.json"
-    if (path / "release.json").is_file() or not note.is_file():
+    unfinished = (path / ".lock").is_file() and not note.is_file()
+    if not unfinished and not note.is_file():
         return path
-    steps = json.loads(note.read_text(encoding="utf-8"))
+    steps = {} if unfinished else _finished_steps(note)
     if "bundle" not in steps:
         raise ArtifactError("this run has no release yet", where=str(path), do="run its recipe to the end")
     return path / str(steps["bundle"])
+
+
+def _finished_steps(note: Path) -> dict[str, Any]:
+    try:
+        steps = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError:
+        steps = None
+    if not isinstance(steps, dict):
+        raise ArtifactError("unreadable run.json", where=str(note), do="run the recipe again: it is written anew")
+    return steps
 
 
 def evaluate(

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from lextune.core.artifacts import Artifact, ArtifactStore, write_atomic
+from pydantic import Field
+
+from lextune.core.artifacts import Artifact, ArtifactStore, disk_error, sha256_file, write_atomic
 from lextune.core.errors import MachineError, RecipeError
 from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config, load_recipe
@@ -23,9 +25,10 @@ from lextune.data import stages as data_stages
 from lextune.data.sources import find_source, fingerprint
 from lextune.data.split import SplitConfig
 from lextune.evaluate import stages as evaluate_stages
+from lextune.expert.schema import load_schema
 from lextune.expert.task import get_task
 from lextune.expert.thresholds import Aim
-from lextune.expert.weights import SMOLLM2, cache_folder
+from lextune.expert.weights import SMOLLM2, cache_folder, resolve_base
 from lextune.expert.windowing import WindowConfig
 from lextune.release import bundle, merge, parity
 from lextune.train import stages as train_stages
@@ -33,40 +36,57 @@ from lextune.train.common import TrainConfig
 
 
 class DataSettings(Config):
-    """Where documents come from: `auto`, a folder in CUAD's layout, or a .jsonl file of instructions."""
+    """Where documents come from."""
 
     source: str = "auto"
+    """`auto` (what is at hand, else the package's own), a folder in CUAD's layout, or a .jsonl file."""
 
 
 class EvaluateSettings(Config):
-    """The untuned arms: on how many held-out documents, with how many worked examples."""
+    """What the untuned arms are given."""
 
-    base_documents: int = 8
-    shots: int = 3
+    base_documents: int = Field(8, ge=0)
+    """How many held-out documents the untuned arms read, the shortest first."""
+    shots: int = Field(3, ge=0)
+    """How many worked examples the few-shot arm is shown."""
 
 
 class ReleaseSettings(Config):
-    """What is shipped: the engine it is measured with, and how many windows the parity check compares."""
+    """What is shipped, and how it is checked."""
 
-    engine: str = "openvino"
-    parity_windows: int = 24
+    engine: Literal["openvino", "transformers"] = "openvino"
+    """The engine that thresholds and metrics are measured with."""
+    parity_windows: int = Field(24, ge=1)
+    """How many validation windows or prompts the parity check compares."""
 
 
 class Recipe(Config):
     """Everything about one expert, from data to release."""
 
-    name: str
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    """The expert's name; its artifacts are in a folder of this name."""
     task: str = "clause-extraction"
+    """What documents are used for: `clause-extraction` or `instruction`."""
     schema_name: str = "clauses-47"
+    """The fields to extract: a built-in schema, or the path of a YAML file with one."""
     base: str = SMOLLM2
+    """The model to fine-tune: `smollm2-135m`, a hub id, or a folder."""
     seed: int = 0
+    """Draws what is random in training, sampling of examples, and the intervals of scores."""
     data: DataSettings = DataSettings()
+    """Where documents come from."""
     split: SplitConfig = SplitConfig()
+    """How documents are divided into train, validation and test."""
     window: WindowConfig = WindowConfig()
+    """How documents are cut into what the model reads at once."""
     train: TrainConfig = TrainConfig()
+    """How the model is fine-tuned."""
     aim: Aim = "f1"
+    """What thresholds are chosen for: `f1`, or `recall` (F2, which counts a missed clause for more)."""
     evaluate: EvaluateSettings = EvaluateSettings()
+    """What the fine-tuned model is compared with."""
     release: ReleaseSettings = ReleaseSettings()
+    """What is shipped."""
 
 
 class Step(NamedTuple):
@@ -132,9 +152,10 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
     """Return the steps of a recipe in order.
 
     Raises:
-        RecipeError: the task is unknown or does not have the strategy.
+        RecipeError: the task or the schema is unknown, or the task does not have the strategy.
     """
     get_task(recipe.task).check_strategy(recipe.train.strategy)
+    load_schema(recipe.schema_name)
     known: dict[str, Any] = {
         **{k: getattr(recipe, k) for k in ("name", "task", "schema_name", "base", "split", "window", "train", "aim")},
         "fingerprint": source_fingerprint,
@@ -162,6 +183,22 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
     return steps
 
 
+def check_range(steps: Sequence[Step], until: str | None, start: str | None) -> None:
+    """Refuse a range of stages that a plan does not have.
+
+    Raises:
+        RecipeError: no such stage, or `start` comes after `until`.
+    """
+    names = [step.stage.name for step in steps]
+    for option, name in (("--until", until), ("--from", start)):
+        if name is not None and name not in names:
+            raise RecipeError(f"no stage {name!r}", where=option, do=f"use one of {', '.join(names)}")
+    if until is not None and start is not None and names.index(start) > names.index(until):
+        raise RecipeError(
+            f"{start} comes after {until}", where="--from", do="give an earlier --from or a later --until"
+        )
+
+
 def run(  # noqa: PLR0913 - the options of the command, each by name
     recipe: Recipe,
     *,
@@ -184,16 +221,14 @@ def run(  # noqa: PLR0913 - the options of the command, each by name
         note: called with one line a stage, and with warnings.
 
     Raises:
-        RecipeError: no such stage.
-        MachineError: another run writes to `out`.
+        RecipeError: no such stage, or one of `plan`'s.
+        DataError: no such data.
+        MachineError: another run writes to `out`, or it cannot be written.
     """
-    for name in (until, start):
-        if name is not None and name not in ORDER:
-            raise RecipeError(f"no stage {name!r}", where="--until/--from", do=f"use one of {', '.join(ORDER)}")
-    source = find_source(data or recipe.data.source, cache=cache_folder())
+    check_range(plan(recipe, ""), until, start)
+    source = find_source(data or recipe.data.source, cache=cache_folder(), task=recipe.task)
     note(f"data: {source.path} ({source.why})")
     steps = plan(recipe, fingerprint(source.path))
-    out.mkdir(parents=True, exist_ok=True)
     store, done = ArtifactStore(out), dict[str, Done]()
     options = {"source": str(source.path), "why": source.why}
     with _one_at_a_time(out):
@@ -222,7 +257,7 @@ def _step(  # noqa: PLR0913 - private, called once
     stage = step.stage
     inputs = {name: done[maker].artifact for name, maker in step.inputs.items()}
     config = step.config.model_dump(mode="json")
-    hashes = {name: artifact.hash for name, artifact in inputs.items()}
+    hashes = {name: artifact.hash for name, artifact in inputs.items()} | _named_files(step.config)
     key = ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
     existing = None if again else store.find(stage.name, key)
     if existing is not None:
@@ -248,9 +283,24 @@ def _step(  # noqa: PLR0913 - private, called once
     if again:
         _forget(store.staging(stage.name, key))
     made = store.build(header, key, lambda folder: stage.run(step.config, inputs, folder, context))
-    remark = made.manifest.summary.get("note")
-    note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name}){f'; {remark}' if remark else ''}")
+    remark = f"; {made.manifest.summary['note']}" if made.manifest.summary.get("note") else ""
+    note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name}){remark}")
     return Done(stage.name, made, False)
+
+
+def _named_files(config: Config) -> dict[str, str]:
+    """Return the hashes of what a config names by path: a stage is made again where its content is another."""
+    found = {}
+    schema, base = getattr(config, "schema_name", None), getattr(config, "base", None)
+    if schema is not None and Path(schema).is_file():
+        found["schema file"] = sha256_file(Path(schema))
+    if base is not None and Path(base).is_dir():
+        model = resolve_base(base)
+        found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
+    split = getattr(config, "split", None)
+    if split is not None and split.official_test is not None and split.official_test.is_file():
+        found["official test"] = sha256_file(split.official_test)
+    return found
 
 
 def _forget(staging: Path) -> None:
@@ -272,7 +322,12 @@ def warn_if_made_elsewhere(artifact: Artifact, note: Callable[[str], None]) -> N
 
 @contextmanager
 def _one_at_a_time(out: Path) -> Iterator[None]:
-    with (out / ".lock").open("w") as handle:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = (out / ".lock").open("w")
+    except OSError as error:
+        raise disk_error(error, out) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,10 +35,10 @@ def test_the_docs_show_commands() -> None:
 def test_a_shown_command_exists_with_its_options(page: str, line: str) -> None:
     from lextune.apps.cli.main import app
 
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command)
+    command = typer.main.get_command(app)
+    context = typer.Context(command)
     words = shlex.split(line, comments=True)[1:]
-    while isinstance(command, click.Group):
+    while isinstance(command, TyperGroup):
         found = command.get_command(context, words[0])
         assert found is not None, f"{page}: no command {words[0]!r} in {line!r}"
         command, words = found, words[1:]
@@ -46,10 +47,13 @@ def test_a_shown_command_exists_with_its_options(page: str, line: str) -> None:
     assert shown <= known | {"--help"}, f"{page}: {line!r}"
 
 
-def every_option(command: click.Command) -> set[str]:
+def every_option(command: Any) -> set[str]:
     options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    inner = command.commands.values() if isinstance(command, click.Group) else ()
-    return options.union(*(every_option(each) for each in inner))
+    if not isinstance(command, TyperGroup):
+        return options
+    context = typer.Context(command)
+    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    return options.union(*map(every_option, inner))
 
 
 def test_options_named_in_the_docs_exist() -> None:

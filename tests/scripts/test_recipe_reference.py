@@ -119,6 +119,14 @@ def test_types_are_named_as_yaml_knows_them(annotation: Any, name: str) -> None:
     assert module.type_name(annotation) == name
 
 
+def test_every_setting_of_a_recipe_has_a_meaning() -> None:
+    from lextune.pipeline import Recipe
+
+    table = rows(module.reference(Recipe))
+    assert len(table) > 30
+    assert [setting for setting, cells in table.items() if len(cells) < 3 or not cells[2]] == []
+
+
 def test_docs_recipe_md_is_current() -> None:
     from lextune.pipeline import Recipe
 

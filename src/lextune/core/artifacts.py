@@ -7,6 +7,7 @@ verifies every file before anything reads it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -25,6 +26,7 @@ from lextune.core.provenance import code_revision, machine, package_versions
 MANIFEST = "manifest.json"
 FORMAT = 1
 T = TypeVar("T", bound=BaseModel)
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 SCRATCH = "checkpoints"  # folder inside a staged artifact that survives a kill and is removed on sealing
 
 
@@ -85,20 +87,30 @@ def write_atomic(path: Path, data: str | bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder itself may be what is wrong
+            temporary.unlink(missing_ok=True)
         raise disk_error(error, path) from error
 
 
-def disk_error(error: OSError, path: Path) -> MachineError:
+def is_full(error: BaseException | None) -> bool:
+    """Say whether an error, or what caused it, is a full disk; safetensors gives it as text only."""
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return os.strerror(errno.ENOSPC) in str(error) or is_full(error.__cause__)
+
+
+def disk_error(error: BaseException, path: Path) -> MachineError:
     """Turn a failed write into the error a user can act on."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return MachineError(
             "the disk is full",
             where=str(path.parent),
             do="free space or choose another folder with --out, then run the same command again",
         )
     return MachineError(
-        f"cannot write: {error.strerror or error}",
+        f"cannot write: {getattr(error, 'strerror', None) or error}",
         where=str(path),
         do="check the folder's permissions or choose another with --out",
     )
@@ -164,11 +176,19 @@ class Artifact:
         """
         path = Path(path)
         manifest = _read_manifest(path)
+        if manifest.format != FORMAT:
+            raise ArtifactError(
+                f"an artifact of format {manifest.format}; this lextune reads format {FORMAT}",
+                where=str(path),
+                do="use the lextune that made it, or make it again with this one",
+            )
+        if manifest.hash != content_hash(manifest.kind, manifest.files):
+            raise _damaged(path, "the manifest's files do not match its hash")
         if kind is not None and manifest.kind != kind:
             raise ArtifactError(
                 f"this is a {manifest.kind}, a {kind} is needed",
                 where=str(path),
-                do=f"pass the folder of a {kind}; `lextune show {path.name}` says what this one is",
+                do=f"pass the folder of a {kind}; `lextune show {path}` says what this one is",
             )
         for name, entry in manifest.files.items():
             file = path / name
@@ -177,6 +197,11 @@ class Artifact:
             if file.stat().st_size != entry.size or (verify and sha256_file(file) != entry.sha256):
                 raise _damaged(path, f"{name} does not match its hash in the manifest")
         return cls(path, manifest)
+
+
+def content_hash(kind: str, files: Mapping[str, FileEntry]) -> str:
+    """Return the hash of an artifact: its kind, and the name and hash of every file."""
+    return sha256_json({"kind": kind, "files": {name: entry.sha256 for name, entry in files.items()}})
 
 
 def _damaged(path: Path, what: str) -> ArtifactError:
@@ -191,7 +216,7 @@ def _read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
     try:
         return Manifest.model_validate_json(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(
             "not an artifact: no manifest.json (half-written folders have none)",
             where=str(path),
@@ -245,7 +270,8 @@ class ArtifactStore:
             make: fills the staged folder; what it left under `checkpoints/` in a killed run is still there.
 
         Raises:
-            MachineError: the disk is full or cannot be written; nothing is left at the final name.
+            MachineError: the disk is full (the staged folder is removed, checkpoints with it) or may not be
+                written; nothing is left at the final name.
         """
         stage = header["stage"]
         staging, final = self.staging(stage, key), self.path(stage, key)
@@ -260,9 +286,11 @@ class ArtifactStore:
                 shutil.rmtree(final)
             staging.rename(final)
             _fsync_folder(self.root)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        except Exception as error:
+            if is_full(error):
                 shutil.rmtree(staging, ignore_errors=True)
+                raise disk_error(error, final) from error
+            if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
                 raise disk_error(error, final) from error
             raise
         return Artifact(final, manifest)
@@ -286,11 +314,10 @@ class ArtifactStore:
                 os.fsync(stream.fileno())
             name = file.relative_to(staging).as_posix()
             files[name] = FileEntry(sha256=sha256_file(file), size=file.stat().st_size)
-        content = sha256_json({"kind": header["kind"], "files": {n: e.sha256 for n, e in files.items()}})
         return Manifest(
             **header,
             files=files,
-            hash=content,
+            hash=content_hash(header["kind"], files),
             code_revision=code_revision(),
             packages=package_versions(),
             machine=machine(),

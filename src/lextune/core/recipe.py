@@ -22,9 +22,12 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Config(BaseModel):
-    """Base of every config: unknown keys are mistakes, values are fixed once read."""
+    """Base of every config: unknown keys are mistakes, values are fixed once read.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A string under a setting is its description, which docs/recipe.md shows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -35,7 +38,7 @@ def parse_yaml(text: str, where: str) -> Any:
     """
     try:
         return YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or type(error).__name__
@@ -73,14 +76,16 @@ def load_recipe(path: Path, model: type[T], overrides: Iterable[str] = ()) -> T:
 
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, raw = override.partition("=")
-    if not equals or not key.strip():
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
         raise RecipeError(f"cannot read --set {override!r}", where="--set", do="write --set dotted.key=value")
-    parts = key.strip().split(".")
     place = values
     for part in parts[:-1]:
         child = place.setdefault(part, {})
         if not isinstance(child, dict):
-            raise RecipeError(f"{part!r} holds a value, not settings", where=f"--set {key}")
+            raise RecipeError(
+                f"{part!r} holds a value, not settings", where=f"--set {key}", do="docs/recipe.md lists every setting"
+            )
         place = child
     place[parts[-1]] = parse_yaml(raw, f"--set {key}") if raw else None
 
@@ -110,7 +115,8 @@ def _mistake(item: Any, model: type[BaseModel]) -> str:
         return f"{path}: required, and not given"
     value = item.get("input")
     shown = f" (given: {str(value)[:40]!r})" if not isinstance(value, dict) else ""
-    return f"{path}: {item['msg'][0].lower()}{item['msg'][1:]}{shown}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{f'{path}: ' if path else ''}{message[0].lower()}{message[1:]}{shown}"
 
 
 def _names_at(model: type[BaseModel], location: list[str]) -> list[str]:

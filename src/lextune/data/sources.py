@@ -1,4 +1,7 @@
-"""Where contracts come from, in order: given, $LEXTUNE_CUAD, the cache, the official archive, the samples."""
+"""Where data come from. Contracts, in order: given, $LEXTUNE_CUAD, the cache, the official archive, the samples.
+
+Instructions: given, or the small set of this package.
+"""
 
 from __future__ import annotations
 
@@ -18,38 +21,46 @@ class Source(NamedTuple):
     why: str
 
 
-def find_source(given: str | None, *, cache: Path, connect_seconds: float = 5.0) -> Source:
+def find_source(
+    given: str | None, *, cache: Path, task: str = "clause-extraction", connect_seconds: float = 5.0
+) -> Source:
     """Return the data to use.
 
     Args:
         given: a path, or None/"auto" for the first of $LEXTUNE_CUAD, the cache, the official archive and the
-            sample contracts of this package.
+            sample contracts of this package; for the task `instruction`, the instructions of this package.
         cache: folder of fetched data.
+        task: what the data are for.
         connect_seconds: how long to wait for the official archive.
 
     Raises:
-        DataError: the given path does not exist.
+        DataError: the given path does not exist, or the archive is another than expected.
     """
     if given and given != "auto":
         path = Path(given)
         if not path.exists():
             raise DataError("no such data", where=given, do="give a folder in CUAD's layout or a .jsonl file")
         return Source(path, "given")
+    if task == "instruction":
+        return Source(_resource("instructions.jsonl"), "the instructions of this package")
     named = os.environ.get("LEXTUNE_CUAD")
     if named:
         if not Path(named).is_dir():
             raise DataError("no such folder", where="LEXTUNE_CUAD", do="unset it, or set it to a CUAD folder")
         return Source(Path(named), "named by $LEXTUNE_CUAD")
-    cached = cache / "cuad"
-    if not cached.is_dir():
-        cached = _fetched(cached, connect_seconds) or cached
-    if cached.is_dir():
-        return Source(cached, "the fetched CUAD archive")
-    samples = Path(str(resources.files("lextune.resources").joinpath("sample_contracts")))
-    return Source(samples, "the sample contracts of this package (CUAD is neither here nor reachable)")
+    fetched = _fetched(cache / "cuad", connect_seconds)
+    if fetched is not None:
+        return Source(fetched, "the fetched CUAD archive")
+    why = "the sample contracts of this package (CUAD is neither here nor reachable)"
+    return Source(_resource("sample_contracts"), why)
+
+
+def _resource(name: str) -> Path:
+    return Path(str(resources.files("lextune.resources").joinpath(name)))
 
 
 def _fetched(destination: Path, connect_seconds: float) -> Path | None:
+    """Return CUAD's folder in the cache, fetched now where it is not there; None where it cannot be."""
     from lextune.data.fetch import fetch_cuad
 
     try:

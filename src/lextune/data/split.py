@@ -31,18 +31,23 @@ SHOWN = 5
 class SplitConfig(Config):
     """How documents are divided.
 
-    Each of `train`, `validation` and `test` is a share of the documents (under 1) or a count of them (1 or
-    more, whole); `train` may be left out and is then the rest. Documents beyond what is asked for are left
-    out of the split. With `mode: official`, `test` is what the file `official_test` names (one contract a
-    line, or a JSON file in SQuAD's layout), the shares are of the others, and the setting `test` is not used.
+    A part is a share of the documents (under 1) or a count of them (1 or more, whole). Documents beyond what
+    is asked for are left out of the split. With `mode: official` the shares are of the documents that are not
+    in the official test part.
     """
 
     mode: Literal["random", "official"] = "random"
+    """`random`, or `official`, where `official_test` names the test contracts."""
     train: float | None = None
+    """Share or count of training documents; null for the rest."""
     validation: float = 0.15
+    """Share or count of validation documents."""
     test: float = 0.2
+    """Share or count of test documents; not used with `official`."""
     seed: int = 0
+    """Draws which documents go where."""
     official_test: Path | None = None
+    """File of the test contracts: one a line, or JSON in SQuAD's layout."""
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:

@@ -25,51 +25,70 @@ from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowConfig
 
+WHOLE = ("contract", "row")  # a Drop of these is a document; the others are parts of one that goes on
+
 
 class DocumentsConfig(Config):
     """What to import. `path` is found and `fingerprint` computed by the pipeline; only the latter is a key."""
 
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     fingerprint: str
+    """Hash of the source's files."""
 
 
 class SplitStageConfig(Config):
     """How documents are divided, and for which task."""
 
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     split: SplitConfig
+    """How documents are divided."""
 
 
 class ExamplesConfig(Config):
-    """What training reads: windows of the base model's tokens; `negatives` a positive window's share of empty ones."""
+    """What training reads: windows of the base model's tokens."""
 
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model, whose tokens windows are measured in."""
     strategy: str
+    """How the model will be trained: `tag`, `point` or `text`."""
     window: WindowConfig
+    """How documents are cut."""
     negatives: float = 0.3
+    """Training windows without a clause for each window with one."""
 
 
 def run_documents(config: DocumentsConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
     """Import the source folder or file into `documents.jsonl`; what did not go on is in `drops.jsonl`."""
     path = Path(context.options["source"])
-    if path.is_file() and path.suffix == ".jsonl":
+    rows = path.is_file() and path.suffix.lower() == ".jsonl"
+    if rows != (config.task == "instruction"):
+        what = "a .jsonl file of instructions" if config.task == "instruction" else "contracts in CUAD's layout"
+        raise DataError(
+            f"the task {config.task} reads {what}", where=str(path), do="give such data, or change the recipe's task"
+        )
+    if rows:
         imported = import_jsonl(path)
         documents = [instruction_document(r.id, r.instruction, r.input, r.output) for r in imported.rows]
         drops: Sequence[Drop] = imported.rejects
     else:
         contracts = import_cuad(path, load_schema(config.schema_name))
         documents, drops = list(contracts.documents), contracts.rejects
-    if not documents:
-        raise DataError("no document could be imported", where=str(path), do="see the reasons in drops.jsonl")
     write_jsonl(out / "documents.jsonl", documents)
     write_jsonl(out / "drops.jsonl", drops)
+    dropped = sum(d.what in WHOLE for d in drops)
     return {
-        "n_in": len(documents) + len({d.where for d in drops if d.what == "document"}),
+        "n_in": len(documents) + dropped,
         "n_out": len(documents),
-        "n_dropped": len(drops),
+        "n_dropped": dropped,
+        "rejects": len(drops),
         "source": context.options.get("why", "given"),
     }
 
@@ -85,16 +104,17 @@ def run_split(config: SplitStageConfig, inputs: Inputs, out: Path, context: Cont
     unused = left_out(documents, assignment)
     write_jsonl(out / "drops.jsonl", unused)
     write_atomic(out / "assignment.json", json.dumps(assignment, indent=0, sort_keys=True))
-    card = {
-        "documents": {name: sum(a == name for a in assignment.values()) for name in SPLITS},
+    sizes: dict[str, int] = {name: sum(a == name for a in assignment.values()) for name in SPLITS}
+    card: dict[str, Any] = {
+        "documents": sizes,
         "families": [list(g) for g in groups if len(g) > 1],
         "leakage": "none found (Jaccard >= 0.5 or containment >= 0.7 of 5-word shingles)",
         "source": inputs["documents"].manifest.summary.get("source"),
-        "import_drops": inputs["documents"].manifest.summary.get("n_dropped", 0),
+        "import_drops": sum(1 for _ in read_jsonl(inputs["documents"].file("drops.jsonl"), Drop)),
         "parts": {name: _card([d for d in documents if assignment.get(d.id) == name]) for name in SPLITS},
     }
     write_atomic(out / "card.json", json.dumps(card, indent=1, ensure_ascii=False))
-    return {"n_in": len(documents), "n_out": len(assignment), "n_dropped": len(unused), **card["documents"]}
+    return {"n_in": len(documents), "n_out": len(assignment), "n_dropped": len(unused), **sizes}
 
 
 def _card(documents: Sequence[Document]) -> dict[str, Any]:

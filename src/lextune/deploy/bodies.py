@@ -54,26 +54,37 @@ class ExtractBody(_Body):
     """The JSON body of /v1/extract. Offsets in the record count the code points of `text` as sent."""
 
     text: str
+    """The document."""
     name: str = Field(default="document", min_length=1, max_length=MAX_NAME)
+    """What the record calls it."""
 
 
 class StreamOptions(_Body):
-    """`include_usage` asks for a last chunk with the token counts."""
+    """What a stream has beside the answer."""
 
     include_usage: bool = False
+    """Whether a last chunk with the token counts is sent."""
 
 
 class ChatBody(_Body):
     """The JSON body of /v1/chat/completions, without what stands in NEUTRAL and ACCOUNTING."""
 
     model: str
+    """The release's name."""
     messages: list[Any] = Field(min_length=1)
+    """The conversation, each message with role and content."""
     max_tokens: int | None = Field(default=None, ge=1)
+    """The most tokens to generate; null for the service's limit."""
     max_completion_tokens: int | None = Field(default=None, ge=1)
+    """The same under its newer name, which goes first."""
     temperature: float | None = Field(default=None, ge=0, le=2)
+    """0 takes the likeliest token each time; null is the engine's default."""
     seed: int | None = Field(default=None, ge=0, lt=1 << 63)
+    """Draws the tokens where the temperature is above 0."""
     stream: bool = False
+    """Whether the answer is sent as server-sent events."""
     stream_options: StreamOptions = StreamOptions()
+    """What a stream has beside the answer."""
 
     def options(self, limit: int) -> GenerateOptions:
         """Return how to generate; without a maximum from the caller the service's `limit` holds.

@@ -47,6 +47,7 @@ from lextune.text.reading import Limits
 if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
+    from starlette.exceptions import HTTPException
     from starlette.requests import Request as AnyRequest
     from starlette.responses import Response as AnyResponse
 
@@ -55,18 +56,18 @@ KEY_VARIABLE = "LEXTUNE_API_KEY"
 
 
 class ServiceSettings(Config):
-    """What one request may cost, and how many may wait.
-
-    `max_bytes` limits a request's body and `max_characters` its document or conversation; `max_queue`
-    requests may wait beside the one that runs; `timeout_seconds` runs from a request's head to its answer;
-    `max_tokens` is the longest generated answer, and the limit for a caller who names none.
-    """
+    """What one request may cost, and how many may wait."""
 
     max_bytes: int = Field(default=20_000_000, gt=0)
+    """Bytes of a request's body."""
     max_characters: int = Field(default=2_000_000, gt=0)
+    """Code points of a document or of a conversation."""
     max_queue: int = Field(default=16, ge=0)
+    """Requests that may wait beside the one that runs."""
     timeout_seconds: float = Field(default=300.0, gt=0)
+    """Seconds from a request's head to its answer."""
     max_tokens: int = Field(default=1024, gt=0)
+    """Tokens of the longest generated answer, and the limit for a caller who names none."""
 
 
 class Answerer(Protocol):
@@ -126,11 +127,6 @@ def create_app(expert: Answerer, settings: ServiceSettings, api_key: str | None 
         yield
         service.turns.close()
 
-    async def from_framework(_: Request, error: HTTPException) -> JSONResponse:
-        refusal = refusal_for_status(error.status_code, str(error.detail))
-        headers = {**refusal.headers(), **(error.headers or {})}
-        return JSONResponse(refusal.body(), refusal.kind.status, headers=headers)
-
     async def health() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
@@ -148,7 +144,7 @@ def create_app(expert: Answerer, settings: ServiceSettings, api_key: str | None 
         return await service.chat(request)
 
     app = FastAPI(title="lextune", lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-    app.exception_handler(HTTPException)(from_framework)
+    app.exception_handler(HTTPException)(_refused_by_framework)
     app.add_middleware(Guard, release_hash=expert.release_hash, max_bytes=settings.max_bytes, api_key=api_key)
     app.get("/health")(health)
     app.get("/v1/models")(models)
@@ -234,6 +230,15 @@ class _Service:
             return JSONResponse(completion.whole())
         events = "".join(completion.events(include_usage=body.stream_options.include_usage))
         return Response(events, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+
+
+async def _refused_by_framework(_: "AnyRequest", error: "HTTPException") -> "AnyResponse":
+    """Answer what the framework itself refuses in the form of every other refusal."""
+    from fastapi.responses import JSONResponse
+
+    refusal = refusal_for_status(error.status_code, str(error.detail))
+    headers = {**refusal.headers(), **(error.headers or {})}
+    return JSONResponse(refusal.body(), refusal.kind.status, headers=headers)
 
 
 async def _unless_gone(request: "AnyRequest", answer: Coroutine[Any, Any, T]) -> T:

@@ -35,23 +35,36 @@ class PredictConfig(Config):
     """How the tuned model and the baselines read the test documents."""
 
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model: a name, a hub id, or a folder."""
     window: WindowConfig
+    """How documents are cut."""
     engine: str = "openvino"
+    """The engine that runs the model: `openvino` or `transformers`."""
 
 
 class PredictBaseConfig(Config):
     """The untuned arms: how many documents, how many worked examples."""
 
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model: a name, a hub id, or a folder."""
     window: WindowConfig
+    """How documents are cut."""
     engine: str = "openvino"
+    """The engine that runs the model: `openvino` or `transformers`."""
     documents: int = 8
+    """How many test documents are read, the shortest first."""
     shots: int = 3
+    """How many worked examples the few-shot arm is shown."""
     seed: int = 0
+    """Draws the worked examples."""
 
 
 Arm = Callable[[Document], Prediction]
@@ -168,8 +181,10 @@ def base_generator(base: Base, codec: Codec, engine: str) -> Generator:
 def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tuple[WindowExample, ...]:
     """Choose short worked examples from train: one empty, then windows with clauses of different fields.
 
-    The empty one comes first: with `{}` as the last thing seen, small models answer `{}` to everything.
+    The empty one comes first: with `{}` as the last thing seen, small models answer `{}` to everything. A single
+    example is one with clauses.
     """
+    wanted = count - 1 if count > 1 else count
     rows = sorted(examples, key=lambda e: (e.document_id, e.index))
     random.Random(seed).shuffle(rows)
     rows = [r for r in rows if sum(len(t) for t in r.texts) < 900]
@@ -177,12 +192,12 @@ def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tu
     seen: set[int] = set()
     for row in (r for r in rows if r.positive):
         fields = {f for p in row.positives for f in p}
-        if len(chosen) >= count - 1:
+        if len(chosen) >= wanted:
             break
         if not fields & seen:
             chosen.append(row)
             seen |= fields
-    empty = [r for r in rows if not r.positive][: 1 if count > 1 else 0]
+    empty = [r for r in rows if not r.positive][: count - wanted]
     return (*empty, *chosen)
 
 

@@ -22,10 +22,12 @@ CONTEXT = 160  # characters of the document shown around an example
 
 
 class ScoreConfig(Config):
-    """The schema whose fields are scored, and how many examples of each kind the report shows."""
+    """What is scored, and how much of it the report shows."""
 
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     examples_per_kind: int = 6
+    """Answers shown of each kind: right, wrong value, missed, invented."""
 
 
 def run_score(config: ScoreConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -70,6 +72,7 @@ def evaluate_arms(
     tuned = arms[TUNED]
     tests = [_test(documents, TUNED, tuned, n, p, schema, seed) for n, p in arms.items() if n != TUNED]
     subset: dict[str, Any] = {}
+    fewer = {n: p for n, p in fewer.items() if p}  # none where the recipe asks for no untuned arms
     if fewer:
         wanted = {p.document_id for p in next(iter(fewer.values()))}
         some = [d for d in documents if d.id in wanted]

@@ -16,8 +16,11 @@ class ReportConfig(Config):
     """The report's title and the release it is about."""
 
     title: str
+    """The page's title."""
     release: str
+    """The release's name."""
     official_test: bool = False
+    """Whether the test contracts are an official list's."""
 
 
 def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context) -> Summary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from lextune.core.errors import MachineError, ModelError, RequestError
 from lextune.expert.answering import Expert, Identity
@@ -18,7 +18,6 @@ from lextune.expert.weights import Base, resolve_base
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
 
-Engine = Literal["openvino", "transformers"]
 ENGINES: tuple[str, ...] = ("openvino", "transformers")
 
 

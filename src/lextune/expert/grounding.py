@@ -17,8 +17,10 @@ _TITLE = re.compile(
     r"(?:AGREEMENT|Agreement|CONTRACT|Contract|LEASE|Lease|AMENDMENT|Amendment|LICEN[SC]E|PLAN|MEMORANDUM)"
     r"(?:\s+(?:OF|of|FOR|for|AND|and)(?:\s+[A-Z][\w&'’-]*){1,5})?"
 )
+_NAMES_DOCUMENT = re.compile(r"\b(?:document|contract|agreement)\W+(?:name|title)\b|\btitle of\b|^title$", re.I)
+# Possessive \s*+ and \s++: seven words with k spaces between them would else be tried in k**7 ways.
 _COMPANY = re.compile(
-    r"(?:(?:[A-Z0-9][\w&.'’\-]*|of|and|the|&|de)\s*,?\s+){0,7}?[A-Z0-9][\w&.'’\-]*,?\s+"
+    r"(?:(?:[A-Z0-9][\w&.'’\-]*|of|and|the|&|de)(?:\s*+,)?\s++){0,7}?[A-Z0-9][\w&.'’\-]*,?\s+"
     r"(?:Inc|INC|Incorporated|Corp|CORP|Corporation|CORPORATION|LLC|L\.L\.C|LLP|L\.P|LP|Ltd|LTD|Limited|LIMITED|"
     r"Company|COMPANY|Co|PLC|plc|N\.A|GmbH|AG|S\.A|B\.V|N\.V|Bank|BANK|Trust|TRUST)\b\.?"
 )
@@ -29,7 +31,7 @@ def edges(field: SchemaField, text: str, sentence: Span) -> list[Span]:
     """Return the parts of a sentence that answer a field; the sentence itself where none is smaller.
 
     Args:
-        field: its type decides what is looked for (a title, dates, parties).
+        field: its type decides what is looked for (dates, parties; a title where it asks for the document's name).
         text: the document's text.
         sentence: span of the sentence in `text`.
     """
@@ -38,7 +40,7 @@ def edges(field: SchemaField, text: str, sentence: Span) -> list[Span]:
         found = _parties(piece)
     elif field.type == "date" and not _is_rule(piece):
         found = [(d.start, d.end) for d in find_dates(piece)][:1]
-    elif field.type == "text":
+    elif field.type == "text" and _NAMES_DOCUMENT.search(field.name):
         match = max(_TITLE.finditer(piece), key=lambda m: (m.end() - m.start() > 14, -m.start()), default=None)
         found = [match.span()] if match else []
     else:

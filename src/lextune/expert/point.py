@@ -57,20 +57,23 @@ def point_answer(schema: Schema, example: WindowExample) -> str:
 
 
 def parse_point(schema: Schema, sentences: int, text: str) -> dict[str, list[int]] | None:
-    """Return sentence indexes (from 0) by field, None where the text is not a valid answer."""
+    """Return sentence indexes (from 0) by field, None where the text is not a valid answer.
+
+    A field that is named twice, which the grammar allows, has the sentences of both.
+    """
     try:
-        value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+        pairs = json.loads(text, object_pairs_hook=tuple)  # an object becomes a tuple, a list stays a list
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
+    if not isinstance(pairs, tuple):
         return None
     out: dict[str, list[int]] = {}
-    for name, numbers in value.items():
+    for name, numbers in pairs:
         if name not in schema.names or not isinstance(numbers, list) or not numbers:
             return None
         if not all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= sentences for n in numbers):
             return None
-        out[name] = sorted({n - 1 for n in numbers})
+        out[name] = sorted({*out.get(name, ()), *(n - 1 for n in numbers)})
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -137,4 +138,12 @@ class PointReader:
 def close_answer(text: str) -> str:
     """Return the whole pairs of a point answer that was cut at the token limit, as valid JSON."""
     end = text.rfind("]")
-    return text[: end + 1] + "}" if end != -1 else "{}"
+    while end != -1:
+        closed = text[: end + 1] + "}"
+        try:
+            json.loads(closed)
+        except ValueError:  # the bracket is inside a field's name
+            end = text.rfind("]", 0, end)
+        else:
+            return closed
+    return "{}"

@@ -7,8 +7,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict
-
 from lextune.core.errors import RecipeError
 from lextune.core.recipe import Config, parse_yaml, validate
 
@@ -17,20 +15,25 @@ BUILT_IN = ("clauses-47", "instruction")
 
 
 class SchemaField(Config):
-    """One field: its public name, the type of its answer, the question it answers, its legal definition."""
+    """One field."""
 
     name: str
+    """The public name, a key of every record."""
     type: FieldType
+    """The type of its answer."""
     question: str
+    """What it asks of a document, as a model is asked it."""
     definition: str = ""
+    """Its legal meaning, in a sentence."""
 
 
 class Schema(Config):
     """A named, ordered list of fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
+    """The name records carry."""
     fields: tuple[SchemaField, ...]
+    """The fields, in the order of records."""
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -67,7 +70,13 @@ def load_schema(name: str) -> Schema:
                 where="schema",
                 do=f"use one of {', '.join(BUILT_IN)} or a YAML file's path",
             )
-        text, where = path.read_text(encoding="utf-8"), str(path)
+        where = name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(
+                f"cannot read the schema ({type(error).__name__})", where=where, do="give a UTF-8 YAML file"
+            ) from None
     values = parse_yaml(text, where)
     if not isinstance(values, dict):
         raise RecipeError("a schema is a mapping with name and fields", where=where, do="see docs/schema.md")

@@ -8,7 +8,6 @@ model folder's own template is run.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.errors import ModelError
+from lextune.text.reading.base import well_formed
 
 SMOLLM_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 
@@ -41,7 +41,8 @@ class ChatTemplate(BaseModel):
     """How one family of models writes a conversation.
 
     `kind` is `chatml` (every role between `start` and `stop`), `llama3`, or `mistral` (`[INST]` turns, the
-    system text inside the first user turn). `stop` is the token that ends an answer.
+    system text inside the first user turn). `stop` is the token that ends an answer, `bos` the one that begins
+    a prompt.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,7 +81,7 @@ class ChatTemplate(BaseModel):
         def header(role: str) -> list[Piece]:
             return [Piece("<|start_header_id|>", True), Piece(role, False), Piece("<|end_header_id|>", True)]
 
-        out = [Piece("<|begin_of_text|>", True)]
+        out = [Piece(self.bos, True)] if self.bos else []
         for message in messages:
             out += [
                 *header(message.role),
@@ -92,7 +93,7 @@ class ChatTemplate(BaseModel):
         return out
 
     def _mistral(self, messages: Sequence[Message]) -> list[Piece]:
-        out = [Piece("<s>", True)]
+        out = [Piece(self.bos, True)] if self.bos else []
         system = ""
         for message in messages:
             if message.role == "system":
@@ -189,8 +190,9 @@ class Codec:
         return self.encode_many([text])[0]
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of many texts at once (uses all cores)."""
-        encoded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
+        """Return the ids of many texts at once (uses all cores); a lone surrogate is read as U+FFFD."""
+        texts = [well_formed(text) for text in texts]
+        encoded = self._plain.encode_batch_fast(texts, add_special_tokens=False)
         return [e.ids if self._ids.isdisjoint(e.ids) else self._spelled(t) for e, t in zip(encoded, texts, strict=True)]
 
     def _spelled(self, text: str) -> list[int]:
@@ -215,9 +217,3 @@ class Codec:
         """Return the text of ids, control tokens left out."""
         text = self._whole.decode([i for i in ids if i not in self._ids], skip_special_tokens=False)
         return str(text)
-
-
-@functools.lru_cache(maxsize=4)
-def codec_for(folder: Path) -> Codec:
-    """Return the codec of a model folder, kept for the next call."""
-    return Codec(folder)

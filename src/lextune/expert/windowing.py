@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Span
@@ -17,10 +17,12 @@ from lextune.text.segments import Window, windows
 
 
 class WindowConfig(Config):
-    """How documents are cut: at most `max_tokens` tokens and `max_sentences` sentences in a window."""
+    """How documents are cut: the most that a window holds."""
 
-    max_tokens: int = 320
-    max_sentences: int = 40
+    max_tokens: int = Field(320, ge=32)
+    """Tokens of sentences in a window; a longer sentence is cut."""
+    max_sentences: int = Field(40, ge=1)
+    """Sentences in a window."""
 
 
 class WindowExample(BaseModel):
@@ -46,10 +48,7 @@ class WindowExample(BaseModel):
 
 
 def cut(document: Document, codec: Codec, config: WindowConfig) -> list[Window]:
-    """Cut a document into windows.
-
-    A sentence longer than the window (it has no place to break) is a window of its own.
-    """
+    """Cut a document into windows; see `lextune.text.segments.windows`."""
     return windows(
         document.id,
         document.text,

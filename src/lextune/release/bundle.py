@@ -26,11 +26,17 @@ class BundleConfig(Config):
     """The release's name and what is recorded in it."""
 
     name: str
+    """The release's name."""
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model: a name, a hub id, or a folder."""
     window: WindowConfig
+    """How documents are cut."""
     engine: str = "openvino"
+    """The engine it was measured with."""
 
 
 def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context) -> Summary:

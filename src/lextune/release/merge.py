@@ -16,10 +16,12 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 class MergeConfig(Config):
-    """The base to merge into; `openvino: false` leaves the export out."""
+    """What to merge into."""
 
     base: str
+    """The base model: a name, a hub id, or a folder."""
     openvino: bool = True
+    """Whether the model is exported for OpenVINO too."""
 
 
 def merge(base_name: str, adapter: Path, out: Path) -> None:

@@ -34,9 +34,13 @@ class ParityConfig(Config):
     """How many validation windows or prompts are compared."""
 
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model: a name, a hub id, or a folder."""
     engine: str = "openvino"
+    """The engine that runs the model: `openvino` or `transformers`."""
     windows: int = 24
+    """How many validation windows or prompts are compared."""
 
 
 def run_parity(config: ParityConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -64,8 +68,8 @@ def _compare_tags(config: ParityConfig, inputs: Inputs, context: Context) -> dic
     rows = list(read_jsonl(inputs["examples"].file("validation.jsonl"), WindowExample))[: config.windows]
     served = load_model(inputs["model"].path, config.engine)
     items = [tag_input(served.codec, e.heading, e.texts) for e in rows]
-    head = Head.load(inputs["model"].path)
     base, adapter = resolve_base(config.base), inputs["adapter"].path
+    head = Head.load(adapter)
 
     def probabilities(logits: Sequence[Any]) -> Any:
         return 1 / (1 + np.exp(-np.concatenate([m.reshape(-1) for m in logits])))
@@ -83,7 +87,7 @@ def _compare_tags(config: ParityConfig, inputs: Inputs, context: Context) -> dic
     reasons = [
         f"{name} changes a probability by {value:.4f}, over {limit}"
         for name, value, limit in (("merging in fp32", fp32, FP32_LIMIT), ("serving", bf16, SERVED_LIMIT))
-        if value > limit
+        if not value <= limit  # a NaN is over every limit
     ]
     return {
         "strategy": "tag",

@@ -31,13 +31,14 @@ _NO_END = re.compile(
     r"|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|[A-Z]|\d{1,2})|^\s*[\dIVXivx().]+)\.$"
 )
 _SOFT = re.compile(r"(?<=[;:])\s+|(?<=,)\s+(?=(?:and|or|provided|except|which|unless|including)\b)")
+# Possessive \s*+ below: optional parts with white space on both sides would be tried in cubic many ways.
 _HEADING = re.compile(
-    r"^\s*(?:ARTICLE|Article|SECTION|Section)?\s*[\dIVXL]{0,5}(?:\.\d+){0,3}[.):]?\s*"
-    r"(?P<title>[A-Z][A-Za-z&,/'’\- ]{2,58}?)\s*[.:]?\s*$"
+    r"^\s*+(?:ARTICLE|Article|SECTION|Section)?\s*+[\dIVXL]{0,5}(?:\.\d+){0,3}[.):]?\s*+"
+    r"(?P<title>[A-Z][A-Za-z&,/'’\- ]{2,58}?)\s*+[.:]?\s*+$"
 )
 _LEAD = re.compile(
-    r"^\s*(?:ARTICLE\s+\w+|Section\s+)?\s*[\dIVXL]{0,5}(?:\.\d+){0,3}[.)]?\s*"
-    r"(?P<title>[A-Z][A-Za-z&,/'’\- ]{2,58}?)\s*[.:]\s"
+    r"^\s*+(?:ARTICLE\s++\w+|Section\s++)?\s*+[\dIVXL]{0,5}(?:\.\d+){0,3}[.)]?\s*+"
+    r"(?P<title>[A-Z][A-Za-z&,/'’\- ]{2,58}?)\s*+[.:]\s"
 )
 
 
@@ -118,13 +119,18 @@ def _numbers_only(text: str, start: int, end: int) -> bool:
 def _shorten(text: str, span: Span) -> list[Span]:
     if span.end - span.start <= MAX_SENTENCE:
         return [span]
+    return [piece for half in _halve(text, span) for piece in _shorten(text, half)]
+
+
+def _halve(text: str, span: Span) -> list[Span]:
+    """Cut a span in two: at the clause nearest its middle, else at white space, else in the middle of a word."""
     middle = (span.start + span.end) // 2
     inner = range(span.start + 60, span.end - 60)
     soft = [m.end() for m in _SOFT.finditer(text, span.start, span.end) if m.end() in inner]
     if not soft:
         soft = [m.end() for m in re.compile(r"\s+").finditer(text, span.start, span.end) if m.end() in inner]
     cut = min(soft, key=lambda c: abs(c - middle)) if soft else middle
-    return [piece for half in _spans(text, [span.start, cut, span.end]) for piece in _shorten(text, half)]
+    return _spans(text, [span.start, cut, span.end])
 
 
 def _spans(text: str, cuts: Sequence[int]) -> list[Span]:
@@ -167,16 +173,16 @@ def windows(
         document_id: recorded in every window.
         text: the document.
         count_tokens: gives the length in tokens of each of many sentences.
-        max_tokens: the most tokens of sentences in a window; a single longer sentence is a window of its own.
+        max_tokens: the most tokens of sentences in a window; a longer sentence (a table of digits, a row of
+            symbols) is halved until it fits.
         max_sentences: the most sentences in a window.
 
     Returns:
         Windows in order; each sentence of the document is in exactly one. A window that is at least half full
         ends before a heading.
     """
-    spans = sentences(text)
+    spans, counts = _fitting(text, sentences(text), count_tokens, max_tokens)
     texts = [text[s.start : s.end] for s in spans]
-    counts = count_tokens(texts) if texts else []
     out: list[Window] = []
     run: list[int] = []
     total, heading, run_heading = 0, "", ""
@@ -194,6 +200,23 @@ def windows(
     if run:
         out.append(_window(document_id, len(out), run_heading, [spans[j] for j in run], total))
     return out
+
+
+def _fitting(
+    text: str, spans: list[Span], count_tokens: Callable[[list[str]], list[int]], max_tokens: int
+) -> tuple[list[Span], list[int]]:
+    """Return spans of at most `max_tokens` tokens (or one character) that cover the given ones, and their lengths."""
+    out: list[Span] = []
+    lengths: list[int] = []
+    for span, length in zip(spans, count_tokens([text[s.start : s.end] for s in spans]), strict=True):
+        if length <= max_tokens or span.end - span.start == 1:
+            out.append(span)
+            lengths.append(length)
+        else:
+            halves = _fitting(text, _halve(text, span), count_tokens, max_tokens)
+            out += halves[0]
+            lengths += halves[1]
+    return out, lengths
 
 
 def _window(document_id: str, index: int, heading: str, spans: list[Span], tokens: int) -> Window:

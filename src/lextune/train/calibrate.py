@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tu
         return schema.names
     if strategy == "point":
         text = "\n".join(e.completion for e in examples)
-        return tuple(n for n in schema.names if f'"{n}":' in text)
+        return tuple(n for n in schema.names if f"{json.dumps(n, ensure_ascii=False)}:" in text)
     rows = [e for e in examples if isinstance(e, WindowExample)]
     seen = {f for e in rows for row in e.positives for f in row}
     return tuple(name for number, name in enumerate(schema.names) if number in seen)

@@ -13,7 +13,7 @@ from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
-from lextune.train.chat import chat_row
+from lextune.train.chat import NOT_LEARNT, chat_row, fitting
 from lextune.train.common import TrainConfig, planned_steps
 
 PROBE_ROWS = 4
@@ -25,25 +25,22 @@ def check_chat(examples: Sequence[ChatExample], codec: Codec, config: TrainConfi
     Raises:
         DataError: a row has no answer, its stop token is not learnt, or every row is too long.
     """
-    lengths, learnt, too_long = [], 0, []
+    rows = []
     for example in examples:
         row = chat_row(example, codec)
-        mask = row["completion_mask"]
+        labels = row["labels"]
         if not example.completion.strip():
             raise DataError("a training example without an answer", where=example.document_id, do="remove the row")
-        if row["input_ids"][-1] != codec.stop_id or mask[-1] != 1:
+        if labels[-1] != codec.stop_id:
             raise DataError("the stop token is not learnt", where=example.document_id, do="report this: it is a bug")
-        lengths.append(len(mask))
-        learnt += sum(mask)
-        if len(mask) > config.max_tokens:
-            too_long.append(example.document_id)
-    if len(too_long) == len(lengths):
-        raise DataError(
-            f"all {len(lengths)} examples are longer than {config.max_tokens} tokens: the loss would be 0.0",
-            where="train.max_tokens",
-            do=f"raise it to {max(lengths, default=0)} or use smaller windows",
-        )
-    return {"rows": len(lengths), "too_long": len(too_long), "learnt_tokens": learnt, **_lengths(lengths)}
+        rows.append(row)
+    fit = fitting(rows, config.max_tokens, "train")
+    return {
+        "rows": len(rows),
+        "too_long": len(rows) - len(fit),
+        "learnt_tokens": sum(label != NOT_LEARNT for row in fit for label in row["labels"]),
+        **_lengths([len(row["input_ids"]) for row in fit]),
+    }
 
 
 def check_windows(examples: Sequence[WindowExample], codec: Codec, config: TrainConfig) -> dict[str, Any]:
@@ -93,16 +90,19 @@ def estimate_seconds(base: Base, mean_tokens: int, rows: int, config: TrainConfi
     from lextune.expert.weights import load_backbone
     from lextune.train.common import add_lora
 
-    model = add_lora(load_backbone(base), config.lora).train()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = add_lora(load_backbone(base), config.lora).to(device).train()
     batch = min(config.batch, PROBE_ROWS)
-    ids = torch.randint(20, 1000, (batch, max(8, mean_tokens)))
+    ids = torch.randint(model.config.vocab_size, (batch, max(8, mean_tokens)), device=device)
     best = math.inf
     for _ in range(2):
         started = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             hidden = model.get_base_model().model(input_ids=ids, use_cache=False).last_hidden_state
         hidden.float().pow(2).mean().backward()
         model.zero_grad()
+        if device == "cuda":
+            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - started)
     speed = batch * max(8, mean_tokens) / best
     steps = planned_steps(rows, config)

@@ -31,26 +31,37 @@ class SftConfig(Config):
     """What is trained: the task, the schema, the base, and the training settings."""
 
     task: str
+    """What the documents are used for: a task of `lextune.expert.task`."""
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model: a name, a hub id, or a folder."""
     train: TrainConfig
+    """The training settings."""
 
 
 class LinearConfig(Config):
     """The linear baseline's schema."""
 
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
 
 
 class CalibrateConfig(Config):
     """Thresholds for an aim, from validation documents read by the engine that will serve."""
 
     schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
     base: str
+    """The base model: a name, a hub id, or a folder."""
     window: WindowConfig
+    """How documents are cut."""
     strategy: str
+    """How the model was trained: `tag`, `point` or `text`."""
     engine: str = "openvino"
+    """The engine that runs the model: `openvino` or `transformers`."""
     aim: Aim = "f1"
+    """What thresholds are chosen for."""
 
 
 def _examples(artifact: Artifact, part: str, strategy: str, schema: Schema) -> list[Any]:

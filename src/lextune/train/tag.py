@@ -21,8 +21,8 @@ from lextune.train.common import (
     TrainConfig,
     add_lora,
     curves,
-    last_checkpoint,
     planned_steps,
+    train_or_resume,
     trainer_arguments,
 )
 
@@ -161,8 +161,7 @@ def train_tag(
         callbacks=[StepReport(steps, run.report), keeper],
     )
     silence(trainer)
-    checkpoint = last_checkpoint(out)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    history, resumed_from = train_or_resume(trainer, out, steps)
     keeper.restore()
     model.model.save_pretrained(out)
     head = model.head.to("cpu")
@@ -170,9 +169,9 @@ def train_tag(
     return {
         "steps": steps,
         "tokens": sum(len(r["ids"]) for r in rows),
-        "curves": curves(trainer.state.log_history),
+        "curves": curves(history),
         "best": keeper.best(),
-        "resumed_from": checkpoint.name if checkpoint else None,
+        "resumed_from": resumed_from,
     }
 
 

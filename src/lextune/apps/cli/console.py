@@ -56,9 +56,9 @@ class Bars:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description:<14}"),
+            TextColumn("{task.description:<14}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
+            TextColumn("{task.completed}/{task.total} {task.fields[note]}", markup=False),
             TimeRemainingColumn(),
             console=log,
             transient=True,

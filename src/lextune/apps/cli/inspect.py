@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.tree import Tree
 
 from lextune.apps.cli.console import commands, out, print_json
@@ -23,11 +24,12 @@ def show(artifact: Folder, as_json: AsJson = False) -> None:
         print_json(manifest.model_dump(mode="json"))
         return
     size = sum(f.size for f in manifest.files.values())
-    out.print(f"{manifest.kind} {artifact.name}: {len(manifest.files)} files, {size / 1e6:.1f} MB, verified")
+    name = artifact.resolve().name
+    out.print(f"{manifest.kind} {name}: {len(manifest.files)} files, {size / 1e6:.1f} MB, verified", markup=False)
     out.print(f"made {manifest.created} in {manifest.seconds:.1f} s by {manifest.stage} v{manifest.stage_version}")
     out.print(f"hash {manifest.hash}\ncode {manifest.code_revision}, seed {manifest.seed}")
-    for name, value in manifest.summary.items():
-        out.print(f"  {name}: {value}", markup=False)
+    for key, value in manifest.summary.items():
+        out.print(f"  {key}: {value}", markup=False)
 
 
 def trace(artifact: Folder, as_json: AsJson = False) -> None:
@@ -62,7 +64,7 @@ def _lineage(folder: Path) -> dict[str, Any]:
 
 def _tree(node: dict[str, Any], label: str = "") -> Tree:
     state = f" ({node['state']})" if "state" in node else ""
-    tree = Tree(f"{label}{node['artifact']}{state}")
+    tree = Tree(escape(f"{label}{node['artifact']}{state}"))
     for name, parent in node.get("parents", {}).items():
         tree.add(_tree(parent, f"{name}: "))
     return tree

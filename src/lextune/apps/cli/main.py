@@ -44,6 +44,14 @@ class LazyGroup(TyperGroup):
             return TyperCommand(cmd_name, help=text)
         return importlib.import_module(f"lextune.apps.cli.{module}").command(cmd_name)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say what Ctrl-C leaves behind before the runner turns it into exit 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("stopped; run the same command again to continue", file=sys.stderr)
+            raise typer.Exit(130) from None
+
 
 def _only_listing() -> bool:
     words = sys.argv[1:]
@@ -75,18 +83,31 @@ def main(arguments: list[str] | None = None) -> None:
     except LextuneError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to continue", file=sys.stderr)
-        raise SystemExit(130) from None
-    except MemoryError:
-        print("error: out of memory\n  -> use a smaller batch (--set train.batch=2)", file=sys.stderr)
-        raise SystemExit(3) from None
-    except Exception:
+    except Exception as error:
+        lacking = _lacking(error)
+        if lacking is not None:
+            print(f"error: {lacking}", file=sys.stderr)
+            raise SystemExit(3) from None
         import traceback
 
         traceback.print_exc()
         print("this is a bug in lextune: please report it with the lines above", file=sys.stderr)
         raise SystemExit(70) from None
+
+
+def _lacking(error: Exception) -> str | None:
+    """Return what to say of an error that means that the machine lacks something, None for any other.
+
+    torch has no class of its own for memory that runs out on a CPU: its message is all there is.
+    """
+    from lextune.core.artifacts import is_full
+
+    gone = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if gone or "can't allocate memory" in str(error):
+        return "out of memory\n  -> use a smaller batch (--set train.batch=2), or close other programs"
+    if is_full(error):
+        return "the disk is full\n  -> free space, then run the same command again"
+    return None
 
 
 if __name__ == "__main__":

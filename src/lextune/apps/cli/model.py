@@ -33,7 +33,7 @@ def fetch(name: Annotated[str, typer.Argument(help=f"{SMOLLM2}, or a hub id.")] 
 def list_models() -> None:
     """List the base models in the cache."""
     folder = cache_folder() / "models"
-    for path in sorted(p for p in folder.glob("*") if (p / "tokenizer.json").is_file()):
+    for path in sorted(p for p in folder.glob("[!.]*") if (p / "tokenizer.json").is_file()):
         out.print(path.name, markup=False)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries
 from lextune.core.artifacts import Artifact
-from lextune.pipeline import Done, Recipe, plan, read_recipe
+from lextune.pipeline import Done, Recipe, check_range, plan, read_recipe
 from lextune.pipeline import run as run_recipe
 
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: dotted.key=value.")]
@@ -43,8 +43,10 @@ def run(
     """Run a recipe; what is done already is reused."""
     values = read_recipe(recipe, sets or [])
     if dry_run:
-        steps = [step.stage.name for step in plan(values, "")]
-        print_json({"recipe": values.model_dump(mode="json"), "stages": steps}, indent=1)
+        steps = plan(values, "")
+        check_range(steps, until, start)
+        stages = [step.stage.name for step in steps]
+        print_json({"recipe": values.model_dump(mode="json"), "stages": stages}, indent=None if as_json else 1)
         return
     done = _run(values, out_dir, data=data, until=until, start=start)
     if done[-1].name == "bundle":
@@ -66,8 +68,8 @@ def sample_pdf() -> Path:
     import os
     from importlib import resources
 
-    folder = Path(os.environ.get("LEXTUNE_CUAD", "")) / "full_contract_pdf"
-    found = sorted(folder.glob("*.[pP][dD][fF]")) if folder.is_dir() else []
+    named = os.environ.get("LEXTUNE_CUAD")
+    found = sorted((Path(named) / "full_contract_pdf").glob("*.[pP][dD][fF]")) if named else []
     small = min(found, key=lambda p: p.stat().st_size, default=None)
     return small or Path(str(resources.files("lextune.resources").joinpath("sample_contract.pdf")))
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries
-from lextune.core.errors import DocumentError, LextuneError, UserError
+from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
 
 ReleaseOption = Annotated[Path, typer.Option("--release", help="A release folder, or a run's folder.")]
@@ -62,27 +63,28 @@ def extract(
 def record_table(record: Record) -> Table:
     """Return a record as a table: what is present, then one row that counts what is not."""
     pages = f", {record.document.pages} pages" if record.document.pages else ""
-    table = Table(title=f"{record.document.name}{pages}, read by {record.release}")
+    table = Table(title=escape(f"{record.document.name}{pages}, read by {record.release}"))
     for column in ("field", "answer", "page", "confidence", "status", "evidence"):
         table.add_column(column, overflow="fold")
     absent = [name for name, answer in record.fields.items() if answer is None]
     for name, answer in record.fields.items():
         if answer is None:
             continue
-        evidence = " ".join(" … ".join(q.text for q in answer.quotes).split())
+        evidence = " … ".join(quote.text for quote in answer.quotes)
         page = answer.quotes[0].page if answer.quotes else None
         table.add_row(
-            name,
-            "yes" if answer.answer is True else str(answer.answer),
+            escape(name),
+            "yes" if answer.answer is True else escape(str(answer.answer)),
             str(page or ""),
             f"{answer.confidence:.2f}",
             answer.status,
-            evidence if len(evidence) <= 110 else evidence[:109] + "…",
+            escape(shorten(evidence, 110)),
         )
     table.add_section()
-    table.add_row(f"{len(absent)} not found", "", "", "", "", ", ".join(absent))
+    table.add_row(f"{len(absent)} not found", "", "", "", "", escape(", ".join(absent)))
     if record.not_assessed:
-        table.add_row(f"{len(record.not_assessed)} not assessed", "", "", "", "", ", ".join(record.not_assessed))
+        unread = escape(", ".join(record.not_assessed))
+        table.add_row(f"{len(record.not_assessed)} not assessed", "", "", "", "", unread)
     return table
 
 
@@ -109,7 +111,7 @@ def evaluate(
         print_json(result)
         return
     arms = {"tuned": result} | {n: b for n, b in result["baselines"].items() if b is not None}
-    table = Table(*summary_header(), title=f"{result['n_documents']} documents of {data}")
+    table = Table(*summary_header(), title=escape(f"{result['n_documents']} documents of {data}"))
     for row in summary_rows(arms):
         table.add_row(*row)
     out.print(table)

@@ -32,7 +32,7 @@ class Generation(BaseModel):
 
 
 class GenerateOptions(BaseModel):
-    """How to generate: greedy where temperature is 0; `grammar` is EBNF that the output must satisfy."""
+    """How to generate: greedy where temperature is 0."""
 
     model_config = ConfigDict(frozen=True)
     max_tokens: int = 128

@@ -234,9 +234,7 @@ class OpenVinoGenerator:
         ids = list(done.m_generation_ids[0])
         stopped = bool(ids) and ids[-1] == self._codec.stop_id
         kept = ids[:-1] if stopped else ids
-        return Generation(
-            text=self._codec.decode(kept), ids=tuple(kept), prompt_tokens=len(prompt), stopped=stopped
-        )
+        return Generation(text=self._codec.decode(kept), ids=tuple(kept), prompt_tokens=len(prompt), stopped=stopped)
 
 
 def exported_base(base: Base) -> Path:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lextune.core.errors import ModelError
 from lextune.expert.engines.base import GenerateOptions, Generation, TagInput
 from lextune.expert.grammar import GrammarCompiler
-from lextune.expert.head import Head
+from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, check_binding, load_backbone
 
@@ -48,7 +49,7 @@ class TransformersEngine:
         self._model = model.to(self._device).eval()
         self._grammars = GrammarCompiler(base.path, self._codec)
         folder = adapter or base.path
-        self.head = Head.load(folder) if (folder / "tag_head.safetensors").is_file() else None
+        self.head = Head.load(folder) if (folder / HEAD_FILE).is_file() else None
 
     def merge_adapter(self) -> None:
         """Fold the adapter into the weights, in this engine's precision; the answers should not change."""
@@ -82,8 +83,14 @@ class TransformersEngine:
         return out
 
     def tag(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
-        """Return logits [sentences, fields] of each window."""
-        head = self.head or Head.load(Path("base model"))
+        """Return logits [sentences, fields] of each window.
+
+        Raises:
+            ModelError: there is no head.
+        """
+        if self.head is None:
+            raise ModelError(f"no {HEAD_FILE}: this model cannot tag", do="train with strategy: tag")
+        head = self.head
         return [head(states, item.bounds) for states, item in zip(self.hidden(inputs), inputs, strict=True)]
 
     def generate(

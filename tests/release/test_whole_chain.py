@@ -1,0 +1,95 @@
+"""From a recipe to a release that answers, with the real base model and few steps."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lextune
+from lextune import pipeline
+from lextune.core.artifacts import Artifact
+from lextune.core.errors import MachineError
+from lextune.expert.weights import find_smollm2_gguf
+from lextune.pipeline import Recipe, read_recipe, run
+
+pytestmark = [
+    pytest.mark.slow,
+    # the exporters' own libraries warn about each other's interfaces
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+@pytest.fixture(autouse=True)
+def _real_base() -> None:
+    try:
+        find_smollm2_gguf()
+    except MachineError:
+        pytest.skip("the base model smollm2-135m is not on this machine (make setup installs it)")
+
+
+def _resource(name: str) -> Path:
+    return Path(str(resources.files("lextune.resources").joinpath(name)))
+
+
+def _check_reuse(recipe: Recipe, out: Path, data: str | None, made: list[pipeline.Done]) -> None:
+    assert not any(done.reused for done in made)
+    again = run(recipe, out=out, data=data)
+    assert all(done.reused for done in again)
+    assert [done.artifact.hash for done in again] == [done.artifact.hash for done in made]
+
+
+def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "name": "small",
+        "split": {"validation": 4, "test": 4},
+        "train": {"steps": 4, "batch": 4, "checkpoint_steps": 2, "evaluations": 1, "evaluation_windows": 8},
+        "evaluate": {"base_documents": 2, "shots": 2},
+        "release": {"parity_windows": 4},
+    }
+    recipe, data = Recipe.model_validate(values), str(_resource("sample_contracts"))
+    made = run(recipe, out=tmp_path, data=data)
+    assert [done.name for done in made] == pipeline.ORDER
+    _check_reuse(recipe, tmp_path, data, made)
+
+    folders: dict[str, Path] = {done.name: done.artifact.path for done in made}
+    evaluation = json.loads((folders["score"] / "evaluation.json").read_text())
+    assert set(evaluation["arms"]) == {"tuned", "linear", "always-null", "always-present", "echo"}
+    assert set(evaluation["subset_arms"]) == {"tuned", "base-zero-shot", "base-few-shot"}
+    assert "<html" in (folders["report"] / "report.html").read_text()
+
+    release = lextune.load(tmp_path)
+    record = release.extract(_resource("sample_contract.pdf"))
+    text = release.read(_resource("sample_contract.pdf")).text
+    assert [*record.fields, *record.not_assessed] != []
+    assert set(record.fields) | set(record.not_assessed) == set(release.schema.names)
+    for answer in record.fields.values():
+        for quote in answer.quotes if answer else ():
+            assert text[quote.start : quote.end] == quote.text
+    everything = lextune.load(tmp_path, engine="transformers").extract(text[:4000])
+    assert set(everything.fields) == set(record.fields)
+
+
+def test_instructions_to_a_release_that_writes(tmp_path: Path) -> None:
+    overrides = ("train.steps=4", "train.evaluations=1", "evaluate.base_documents=2", "release.parity_windows=2")
+    recipe = read_recipe(RECIPES / "instruction.yaml", overrides)
+    made = run(recipe, out=tmp_path)
+    assert [done.name for done in made] == [name for name in pipeline.ORDER if name != "linear"]
+    _check_reuse(recipe, tmp_path, None, made)
+
+    assert made[0].artifact.manifest.summary["source"] == "the instructions of this package"
+    assert made[0].artifact.manifest.summary["n_out"] == 40
+    release = lextune.load(tmp_path)
+    assert release.expert.strategy == "text"
+    record = release.extract("Does the clause limit liability?\n\nThe Carrier is not liable for lost profit.")
+    answer = record.fields["output"]
+    assert answer is not None
+    assert answer.answer
+    assert answer.status == "review"
+    assert Artifact.open(release.path).json("verdict.json")["verdict"] == "ungated"

@@ -1,0 +1,73 @@
+"""Reading validation documents for thresholds, and which fields count as trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lextune.core.records import Document, FieldLabel, Span
+from lextune.core.stage import Context
+from lextune.expert.engines.base import TagInput
+from lextune.expert.engines.scripted import ScriptedTagger
+from lextune.expert.point import point_example
+from lextune.expert.readers import TagReader
+from lextune.expert.schema import Schema, SchemaField
+from lextune.expert.templates import Codec
+from lextune.expert.thresholds import Thresholds
+from lextune.expert.windowing import WindowConfig, WindowExample
+from lextune.train.calibrate import read_scores, trained_fields
+
+LAW = "This Agreement is governed by the laws of Ohio."
+TEXT = f"The goods are delivered in May.\n\n{LAW}\n\nInvoices are paid in June.\n"
+
+
+@pytest.fixture
+def schema() -> Schema:
+    names = ("Law", "Term", "Audit")
+    return Schema(name="small", fields=tuple(SchemaField(name=n, type="boolean", question=n) for n in names))
+
+
+def _document() -> Document:
+    start = TEXT.index(LAW)
+    law = FieldLabel(parts=(LAW,), spans=((Span(start=start, end=start + len(LAW)),),), answer="Yes")
+    return Document(id="d", name="a contract", sha256="0" * 64, text=TEXT, labels={"Law": law, "Term": FieldLabel()})
+
+
+@pytest.mark.parametrize("max_sentences", [40, 1])
+def test_logits_stand_beside_their_labels(codec: Codec, schema: Schema, max_sentences: int) -> None:
+    """The script gives sentence i of the document the logits i, 10 + i and 20 + i, however it is cut."""
+    seen = 0
+
+    def script(item: TagInput) -> np.ndarray:
+        nonlocal seen
+        rows = np.arange(seen, seen + len(item.bounds), dtype=np.float32)
+        seen += len(item.bounds)
+        return np.stack([rows, 10 + rows, 20 + rows], axis=1)
+
+    reader = TagReader(codec, ScriptedTagger(script), Thresholds())
+    progress: list[tuple[int, int, str]] = []
+    context = Context(0, lambda *call: progress.append(call))
+    window = WindowConfig(max_sentences=max_sentences)
+    (scored,) = read_scores(reader, [_document()], schema, codec, window, context)
+    assert scored.document_id == "d"
+    assert scored.gold == {"Law": True, "Term": False}  # Audit was not assessed
+    assert scored.best == {"Law": seen - 1, "Term": 10 + seen - 1}
+    assert [logit for logit, yes in scored.sentences if yes] == [1.0]
+    assert progress == [(1, 1, "a contract")]
+
+
+def test_trained_fields_are_those_with_a_label(make_window: Callable[..., WindowExample], schema: Schema) -> None:
+    windows = [make_window(0), make_window(2)]
+    assert trained_fields(windows, schema, "tag") == ("Law",)
+    assert trained_fields([*windows, make_window(1)], schema, "tag") == ("Law", "Term")
+    assert trained_fields([point_example(schema, make_window(1))], schema, "point") == ("Term",)
+    assert trained_fields([], schema, "point") == ()
+    assert trained_fields([], schema, "text") == schema.names
+
+
+def test_a_field_name_with_quotes_is_found_in_an_answer(make_window: Callable[..., WindowExample]) -> None:
+    fields = tuple(SchemaField(name=n, type="boolean", question=n) for n in ('The "Law"', "Term", "Nothing"))
+    schema = Schema(name="quoted", fields=fields)
+    assert trained_fields([point_example(schema, make_window(0))], schema, "point") == ('The "Law"',)

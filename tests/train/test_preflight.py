@@ -1,0 +1,92 @@
+"""Preflight: what is refused before time is spent, and what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lextune.core.errors import DataError
+from lextune.expert.point import ChatExample
+from lextune.expert.templates import Codec, Message
+from lextune.expert.weights import Base
+from lextune.expert.windowing import WindowExample
+from lextune.train import preflight
+from lextune.train.chat import chat_row
+from lextune.train.common import TrainConfig
+from lextune.train.preflight import check_chat, check_windows, estimate_seconds
+
+CONFIG = TrainConfig(strategy="text", max_tokens=80)
+
+
+def _example(name: str, question: str = "Is it?", answer: str = "Yes.") -> ChatExample:
+    return ChatExample(document_id=name, messages=(Message(role="user", content=question),), completion=answer)
+
+
+def test_conversations_are_counted(codec: Codec) -> None:
+    examples = [_example("a"), _example("b", "long " * 90), _example("c", "Is it, or is it not?")]
+    found = check_chat(examples, codec, CONFIG)
+    lengths = [len(chat_row(e, codec)["input_ids"]) for e in (examples[0], examples[2])]
+    assert found["rows"] == 3
+    assert found["too_long"] == 1
+    assert found["tokens"] == sum(lengths)
+    assert found["tokens_max"] == found["tokens_p95"] == max(lengths)
+    assert found["tokens_mean"] == round(sum(lengths) / 2)
+    assert found["learnt_tokens"] == 2 * (len(codec.encode_plain("Yes.")) + 1)
+
+
+def test_an_example_without_an_answer_is_refused(codec: Codec) -> None:
+    with pytest.raises(DataError, match="a training example without an answer") as caught:
+        check_chat([_example("a"), _example("b", answer=" ")], codec, CONFIG)
+    assert caught.value.where == "b"
+    assert caught.value.do == "remove the row"
+
+
+def test_a_stop_token_that_is_not_learnt_is_refused(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(example: ChatExample, codec: Codec) -> dict[str, list[int]]:
+        row = chat_row(example, codec)
+        return {**row, "labels": [*row["labels"][:-1], -100]}
+
+    monkeypatch.setattr(preflight, "chat_row", hidden)
+    with pytest.raises(DataError, match="the stop token is not learnt") as caught:
+        check_chat([_example("a")], codec, CONFIG)
+    assert caught.value.where == "a"
+
+
+@pytest.mark.parametrize("examples", [[_example("a", "long " * 90)] * 2, []])
+def test_a_loss_of_zero_is_refused(codec: Codec, examples: list[ChatExample]) -> None:
+    with pytest.raises(DataError, match=f"all {len(examples)} train examples are longer than 80 tokens") as caught:
+        check_chat(examples, codec, CONFIG)
+    assert caught.value.where == "train.max_tokens"
+
+
+def test_windows_are_counted(codec: Codec, make_window: Callable[..., WindowExample]) -> None:
+    empty = make_window(2).model_copy(update={"positives": ((),) * 4})
+    found = check_windows([make_window(0), make_window(1), empty], codec, TrainConfig())
+    assert found["rows"] == 3
+    assert found["positive_rows"] == 2
+    assert found["too_long"] == 0
+
+
+def test_windows_without_a_label_are_refused(codec: Codec, make_window: Callable[..., WindowExample]) -> None:
+    empty = make_window(2).model_copy(update={"positives": ((),) * 4})
+    with pytest.raises(DataError, match="no training window has a label: the loss would teach nothing"):
+        check_windows([empty], codec, TrainConfig())
+
+
+def test_windows_over_the_limit_are_refused(codec: Codec, make_window: Callable[..., WindowExample]) -> None:
+    long = make_window(0, heading="heading " * 90)
+    with pytest.raises(DataError, match="1 of 2 windows are longer than 128 tokens") as caught:
+        check_windows([make_window(1), long], codec, TrainConfig(max_tokens=128))
+    assert caught.value.where == "train.max_tokens"
+    assert caught.value.do is not None
+    assert caught.value.do.startswith("raise it to ")
+
+
+def test_the_estimate_counts_the_run(base: Base) -> None:
+    config = TrainConfig(batch=2, accumulation=2, epochs=3)
+    found: dict[str, Any] = estimate_seconds(base, 20, 10, config)
+    assert found["steps"] == 9
+    assert found["tokens_per_second"] > 0
+    assert found["seconds"] == pytest.approx(9 * 4 * 20 / found["tokens_per_second"], abs=0.1)
