@@ -135,20 +135,19 @@ def test_a_split_holds_every_document_once_and_has_a_card(contracts: Artifact, t
         assert all(0 <= p["present"] <= p["assessed"] <= len(parts[name]) for p in presence)
 
 
+class Example(Drop):
+    @property
+    def positive(self) -> bool:
+        return self.what == "yes"
+
+
 class OneWord(tasks.Task):
     """Teaches one example a document: positive where the text begins with `yes`."""
 
     name, strategies = "one-word", ("tag",)
 
     def examples(self, document: Document, schema: Any, codec: Any, window: Any, strategy: str) -> Any:
-        positive = document.text.startswith("yes")
-        yield Drop(what="yes" if positive else "no", where=document.id, reason="")
-
-
-class Example(Drop):
-    @property
-    def positive(self) -> bool:
-        return self.what == "yes"
+        yield Example(what="yes" if document.text.startswith("yes") else "no", where=document.id, reason="")
 
 
 def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], negatives: float) -> Artifact:
@@ -159,7 +158,6 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], 
     base = Base(name="b", path=tmp_path, weights_sha256="", tokenizer_sha256="")
     monkeypatch.setattr(stages, "resolve_base", lambda name: base)
     monkeypatch.setattr(stages, "Codec", lambda path: None)
-    monkeypatch.setattr(Drop, "positive", property(lambda self: self.what == "yes"), raising=False)
     monkeypatch.setitem(tasks.TASKS, "one-word", OneWord())
 
     def split(out: Path) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from lextune.expert.schema import SchemaField
 from lextune.text.dates import find_dates
 
 _TITLE = re.compile(
-    r"(?:[A-Z][\w&,.'’/-]*\s+|(?:of|and|for|to|the|&)\s+){0,9}"
+    r"(?<!\w)(?!(?:This|THIS)\s)(?=[A-Z])(?:[A-Z][\w&,.'’/-]*\s+|(?:of|and|for|to|the|&)\s+){0,9}"
     r"(?:AGREEMENT|Agreement|CONTRACT|Contract|LEASE|Lease|AMENDMENT|Amendment|LICEN[SC]E|PLAN|MEMORANDUM)"
     r"(?:\s+(?:OF|of|FOR|for|AND|and)(?:\s+[A-Z][\w&'’-]*){1,5})?"
 )
 _NAMES_DOCUMENT = re.compile(r"\b(?:document|contract|agreement)\W+(?:name|title)\b|\btitle of\b|^title$", re.I)
 # Possessive \s*+ and \s++: seven words with k spaces between them would else be tried in k**7 ways.
 _COMPANY = re.compile(
-    r"(?:(?:[A-Z0-9][\w&.'’\-]*|of|and|the|&|de)(?:\s*+,)?\s++){0,7}?[A-Z0-9][\w&.'’\-]*,?\s+"
+    r"(?<!\w)(?=[a-z]?[A-Z0-9])"
+    r"(?:(?:[a-z]?[A-Z0-9][\w&.'’\-]*|of|and|the|&|de)(?:\s*+,)?\s++){0,7}?[a-z]?[A-Z0-9][\w&.'’\-]*,?\s+"
     r"(?:Inc|INC|Incorporated|Corp|CORP|Corporation|CORPORATION|LLC|L\.L\.C|LLP|L\.P|LP|Ltd|LTD|Limited|LIMITED|"
     r"Company|COMPANY|Co|PLC|plc|N\.A|GmbH|AG|S\.A|B\.V|N\.V|Bank|BANK|Trust|TRUST)\b\.?"
 )

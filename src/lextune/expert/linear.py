@@ -158,4 +158,5 @@ def _features(texts: Sequence[str], vocabulary: dict[str, int], idf: NDArray[np.
         shape=(len(texts), len(vocabulary)),
         dtype=np.float32,
     )
-    return normalize(matrix.multiply(idf[None, :]).tocsr(), copy=False)
+    weighted = matrix.multiply(idf[None, :]).tocsr()
+    return normalize(weighted, copy=False) if weighted.nnz else weighted

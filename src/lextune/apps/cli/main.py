@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is not None:
         sys.argv = ["lextune", *arguments]
     try:
-        app()
+        app(prog_name="lextune")
     except LextuneError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None

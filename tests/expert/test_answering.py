@@ -1,0 +1,307 @@
+"""The one path that answers: records as promised, quotes verbatim, memory bounded."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lextune.core.errors import RequestError
+from lextune.core.records import Document, Span
+from lextune.expert.answering import CHUNK, FLOOR, Expert, Identity, join
+from lextune.expert.engines.base import GenerateOptions, TagInput
+from lextune.expert.engines.scripted import ScriptedGenerator, ScriptedTagger
+from lextune.expert.readers import Passage, PointReader, Reading, TagReader
+from lextune.expert.schema import Schema
+from lextune.expert.templates import Codec, Message
+from lextune.expert.thresholds import Thresholds
+from lextune.expert.windowing import WindowConfig
+
+Confidences = Callable[[str], dict[str, float]]
+CONTRACT = (
+    "SUPPLY AGREEMENT\n\n"
+    'This Supply Agreement is made as of June 21, 1999 between Acme Widgets, Inc. ("Acme") and Beta Bank.\n\n'
+    "1. Term. It renews for successive terms of one year.\n\n"
+    "2. Law. The laws of the State of Ohio govern this\nAgreement. Neither party may assign it. Assignment is void.\n"
+)
+SURE = {
+    "SUPPLY AGREEMENT": {"Document Name": 0.97},
+    "This Supply": {"Document Name": 0.4, "Parties": 0.95, "Agreement Date": 0.9},
+    "It renews": {"Renewal Term": 0.8},
+    "The laws": {"Governing Law": 0.93},
+    "Neither party": {"Anti-Assignment": 0.7},
+    "Assignment is": {"Anti-Assignment": 0.6},
+}
+
+
+def scripted(text: str) -> dict[str, float]:
+    return next((sure for start, sure in SURE.items() if text.startswith(start)), {})
+
+
+class Script:
+    """A reader that gives each sentence the confidences that a function says, and counts what it is given."""
+
+    def __init__(self, schema: Schema, confidences: Confidences) -> None:
+        self._names, self._confidences = schema.names, confidences
+        self.calls: list[int] = []
+
+    def read(self, passages: Sequence[Passage]) -> list[Reading]:
+        self.calls.append(len(passages))
+        return [Reading(self._matrix(p.texts), prompt_tokens=1) for p in passages]
+
+    def _matrix(self, texts: Sequence[str]) -> Any:
+        out = np.zeros((len(texts), len(self._names)), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for name, sure in self._confidences(text).items():
+                out[row, self._names.index(name)] = sure
+        return out
+
+
+@pytest.fixture
+def expert(tiny_base: Path, clauses: Schema) -> Callable[..., Expert]:
+    def make(reader: Any = None, **options: Any) -> Expert:
+        options = {"thresholds": Thresholds(), "window": WindowConfig(), **options}
+        identity = Identity("r1", "f" * 64, "tag")
+        return Expert(identity, clauses, reader or Script(clauses, scripted), codec=Codec(tiny_base), **options)
+
+    return make
+
+
+def test_the_record_is_the_public_one(
+    expert: Callable[..., Expert], clauses: Schema, document_of: Callable[[str], Document]
+) -> None:
+    document = document_of(CONTRACT)
+    trained = tuple(n for n in clauses.names if n != "Audit Rights")
+    record = expert(thresholds=Thresholds(trained_fields=trained)).answer(document).record.as_json()
+    assert list(record) == ["document", "release", "schema", "fields", "not_assessed"]
+    assert record["document"] == {
+        "name": "d.txt",
+        "sha256": document.sha256,
+        "pages": None,
+        "characters": len(CONTRACT),
+    }
+    assert (record["release"], record["schema"]) == ("r1", "small")
+    assert list(record["fields"]) == list(trained), "in the schema's order"
+    assert record["not_assessed"] == ["Audit Rights"]
+    law = record["fields"]["Governing Law"]
+    start = CONTRACT.index("The laws")
+    assert law == {
+        "answer": "Ohio",
+        "quotes": [
+            {
+                "text": "The laws of the State of Ohio govern this\nAgreement.",
+                "start": start,
+                "end": start + 52,
+                "page": None,
+            }
+        ],
+        "confidence": 0.93,
+        "status": "accepted",
+    }
+    answers = {name: given and given["answer"] for name, given in record["fields"].items()}
+    assert answers == {
+        "Document Name": "SUPPLY AGREEMENT",
+        "Parties": ["Acme Widgets, Inc.", "Beta Bank."] if "Beta Bank." in str(answers) else answers["Parties"],
+        "Agreement Date": "1999-06-21",
+        "Renewal Term": {"value": 1, "unit": "year", "successive": True},
+        "Governing Law": "Ohio",
+        "Anti-Assignment": True,
+    }
+    assert any("Acme Widgets" in name for name in answers["Parties"])
+    quotes = [q["text"] for q in record["fields"]["Anti-Assignment"]["quotes"]]
+    assert quotes == ["Neither party may assign it. Assignment is void."], "neighbours are one quote"
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_a_field_that_is_not_there_is_null(expert: Callable[..., Expert], document_of: Callable[[str], Document]) -> None:
+    record = expert().answer(document_of(CONTRACT)).record
+    assert record.fields["Audit Rights"] is None
+    assert record.not_assessed == ()
+
+
+@pytest.mark.parametrize("text", ["", " \n\f "])
+def test_an_empty_document_has_no_answers(
+    expert: Callable[..., Expert], clauses: Schema, document_of: Callable[[str], Document], text: str
+) -> None:
+    reader = Script(clauses, scripted)
+    prediction = expert(reader).answer(document_of(text))
+    assert prediction.record.fields == dict.fromkeys(clauses.names)
+    assert (prediction.candidates, prediction.usage.windows, reader.calls) == ((), 0, [])
+
+
+def test_pages_and_code_points(expert: Callable[..., Expert], document_of: Callable[[str], Document]) -> None:
+    text = "𝒜🙂 first page.\fThe laws of Ohio govern. 🙂"
+    split = text.index("\f") + 1
+    pages = (Span(start=0, end=split), Span(start=split, end=len(text)))
+    document = document_of(text).model_copy(update={"pages": pages})
+    record = expert().answer(document).record
+    law = record.fields["Governing Law"]
+    assert law is not None
+    assert law.quotes[0].page == 2
+    assert law.quotes[0].start == split
+    assert record.document.pages == 2
+
+
+def test_thresholds_decide_presence_and_status(
+    expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
+    limits = Thresholds(pooled=0.75, by_field={"Governing Law": 0.99, "Anti-Assignment": 0.1}, review_below=0.85)
+    fields = expert(thresholds=limits).answer(document_of(CONTRACT)).record.fields
+    assert fields["Governing Law"] is None
+    anti, term, parties = fields["Anti-Assignment"], fields["Renewal Term"], fields["Parties"]
+    assert anti is not None
+    assert term is not None
+    assert parties is not None
+    assert (anti.status, term.status, parties.status) == ("review", "review", "accepted")
+
+
+def test_min_confidence_only_takes_away(expert: Callable[..., Expert], document_of: Callable[[str], Document]) -> None:
+    document, one = document_of(CONTRACT), expert()
+    plain = one.answer(document)
+    for least in (0.0, 0.5, 0.85, 0.94, 1.0):
+        strict = one.answer(document, min_confidence=least)
+        for name, given_ in plain.record.fields.items():
+            kept = given_ is not None and given_.confidence >= least
+            assert strict.record.fields[name] == (given_ if kept else None)
+        assert strict.candidates == plain.candidates, "candidates come before any limit"
+
+
+TEXTS = st.lists(
+    st.sampled_from(["The laws", "Neither party", "Acme, Inc.", "June 1, 1999", "AGREEMENT", "\n\n", ". ", "; (", "🙂"])
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    max_size=40,
+).map(" ".join)
+
+
+@given(text=TEXTS, seed=st.integers(0, 2**16), share=st.floats(0, 1), pooled=st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_every_quote_is_the_documents_own_text(
+    tiny_base: Path, clauses: Schema, document_of: Callable[[str], Document], text: str, seed: int, share: float,
+    pooled: float,
+) -> None:  # fmt: skip
+    random = np.random.default_rng(seed)
+
+    class Random:
+        def read(self, passages: Sequence[Passage]) -> list[Reading]:
+            shape = [(len(p.texts), len(clauses.names)) for p in passages]
+            return [Reading(random.random(s, dtype=np.float32)) for s in shape]
+
+    expert = Expert(
+        Identity("r", "h", "tag"),
+        clauses,
+        Random(),
+        codec=Codec(tiny_base),
+        thresholds=Thresholds(pooled=pooled, quote_share=share),
+        window=WindowConfig(max_tokens=64, max_sentences=5),
+    )
+    prediction = expert.answer(document_of(text))
+    assert list(prediction.record.fields) == list(clauses.names)
+    for given_ in prediction.record.fields.values():
+        if given_ is None:
+            continue
+        assert given_.quotes, "a claim carries a span"
+        assert 0 < given_.confidence <= 1
+        places = [(q.start, q.end) for q in given_.quotes]
+        assert places == sorted(set(places))
+        for quote in given_.quotes:
+            assert text[quote.start : quote.end] == quote.text
+            assert quote.text.strip() == quote.text != ""
+    for candidate in prediction.candidates:
+        assert 0 <= candidate.start < candidate.end <= len(text)
+        assert candidate.confidence >= FLOOR * 0.999
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.01, 0.03, 0.05, 0.2, 0.5, 0.9, 1.0]), max_size=30),
+    st.floats(0, 1),
+)
+@settings(max_examples=200, deadline=None)
+def test_join(values: list[float], share: float) -> None:
+    confidence = np.array(values, dtype=np.float32)
+    groups = list(join(confidence, share))
+    covered = [i for g in groups for i in range(g.first, g.last + 1)]
+    assert sorted(covered) == [i for i, v in enumerate(confidence) if v >= FLOOR], "each candidate once"
+    assert [g.confidence for g in groups] == sorted((g.confidence for g in groups), reverse=True)
+    for g in groups:
+        inside = confidence[g.first : g.last + 1]
+        assert g.confidence == pytest.approx(float(inside.max()))
+        assert (inside >= min(share * g.confidence, inside.max()) - 1e-6).all()
+
+
+def test_neighbours_join_over_the_edge_of_a_window(
+    expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
+    one = expert(window=WindowConfig(max_sentences=1)).answer(document_of(CONTRACT))
+    anti = one.record.fields["Anti-Assignment"]
+    assert anti is not None
+    assert [q.text for q in anti.quotes] == ["Neither party may assign it. Assignment is void."]
+
+
+def test_two_million_characters_in_bounded_memory(
+    expert: Callable[..., Expert], clauses: Schema, document_of: Callable[[str], Document]
+) -> None:
+    filler = "The Supplier shall deliver the goods to the warehouse in time and at its own cost, as agreed. "
+    text = filler * (2_000_000 // len(filler)) + "\n\nThe laws of the State of Ohio govern."
+    reader = Script(clauses, scripted)
+    one, document = expert(reader, window=WindowConfig(max_tokens=2048)), document_of(text)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    prediction = one.answer(document)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    law = prediction.record.fields["Governing Law"]
+    assert law is not None
+    assert law.quotes[0].end == len(text)
+    assert max(reader.calls) <= CHUNK < prediction.usage.windows == sum(reader.calls)
+    assert grown < 600, "MiB: the tokens of the whole text once, never its windows' hidden states"
+
+
+def test_a_tagger_answers_through_the_same_path(
+    tiny_base: Path, clauses: Schema, expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
+    codec = Codec(tiny_base)
+
+    def logits(item: TagInput) -> Any:
+        texts = [codec.decode(item.ids[a:b]).strip() for a, b in item.bounds]
+        sure = Script(clauses, scripted)._matrix(texts)
+        return np.log(np.clip(sure, 1e-6, None) / (1 - np.clip(sure, 1e-6, 0.999))).astype(np.float32)
+
+    by_tag = expert(TagReader(codec, ScriptedTagger(logits), Thresholds())).answer(document_of(CONTRACT))
+    assert by_tag.record == expert().answer(document_of(CONTRACT)).record
+    assert by_tag.usage.prompt_tokens > 0
+    assert (by_tag.usage.outputs, by_tag.usage.valid) == (0, 0)
+
+
+def test_a_generator_answers_through_the_same_path(
+    tiny_base: Path, clauses: Schema, expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
+    codec = Codec(tiny_base)
+    number = 0
+
+    def script(prompt: Sequence[int], grammar: str | None) -> str:
+        nonlocal number
+        number += 1
+        return "broken" if number == 1 else '{"Governing Law":[1]}'
+
+    generator = ScriptedGenerator(script)
+    reader = PointReader(codec, generator, clauses)
+    one = expert(reader, window=WindowConfig(max_sentences=5), generator=generator)
+    prediction = one.answer(document_of(CONTRACT))
+    law = prediction.record.fields["Governing Law"]
+    assert law is not None
+    assert law.confidence == 0.9
+    assert prediction.usage.windows == prediction.usage.outputs == prediction.usage.valid + 1
+    assert one.chat([Message(role="user", content="Hi")], GenerateOptions()).text == '{"Governing Law":[1]}'
+
+
+def test_a_tag_release_refuses_to_chat(expert: Callable[..., Expert]) -> None:
+    one = expert()
+    assert (one.name, one.release_hash, one.strategy) == ("r1", "f" * 64, "tag")
+    message = r"the release r1 reads documents with a tagging head and cannot chat\n.*strategy: point or text"
+    with pytest.raises(RequestError, match=message):
+        one.chat([Message(role="user", content="Hi")], GenerateOptions())

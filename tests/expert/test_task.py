@@ -1,0 +1,55 @@
+"""Tasks: what each teaches, and what each refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lextune.core.errors import RecipeError
+from lextune.core.records import Document, FieldLabel, Span
+from lextune.expert.point import ChatExample
+from lextune.expert.schema import Schema, load_schema
+from lextune.expert.task import TASKS, as_chat, get_task, instruction_document
+from lextune.expert.templates import Codec
+from lextune.expert.windowing import WindowConfig, WindowExample
+
+
+def test_clauses_teach_by_window(tiny_base: Path, clauses: Schema, document_of: Callable[[str], Document]) -> None:
+    law = FieldLabel(parts=("Ohio law governs.",), spans=((Span(start=0, end=17),),))
+    document = document_of("Ohio law governs. The end.").model_copy(update={"labels": {"Governing Law": law}})
+    task = get_task("clause-extraction")
+    (example,) = task.examples(document, clauses, Codec(tiny_base), WindowConfig(), "point")
+    assert isinstance(example, WindowExample)
+    chat = as_chat(clauses, example)
+    assert chat.completion == '{"Governing Law":[1]}'
+    assert as_chat(clauses, chat) is chat
+
+
+def test_an_instruction_teaches_its_output(tiny_base: Path) -> None:
+    schema = load_schema("instruction")
+    document = instruction_document("r1", "Summarise.", "A contract.", "Short.")
+    assert document.text == "Summarise.\n\nA contract."
+    assert instruction_document("r2", "Say yes.", "", "Yes.").text == "Say yes."
+    (example,) = get_task("instruction").examples(document, schema, Codec(tiny_base), WindowConfig(), "text")
+    assert isinstance(example, ChatExample)
+    assert (example.messages[0].role, example.completion) == ("user", "Short.")
+    silent = instruction_document("r3", "Say nothing.", "", "")
+    assert not list(get_task("instruction").examples(silent, schema, Codec(tiny_base), WindowConfig(), "text"))
+
+
+def test_no_such_task() -> None:
+    with pytest.raises(RecipeError, match=r"task: no task 'translation'\n.*clause-extraction, instruction"):
+        get_task("translation")
+
+
+@pytest.mark.parametrize(
+    ("task", "strategy", "known"), [("clause-extraction", "text", "tag or point"), ("instruction", "tag", "text")]
+)
+def test_no_such_strategy(task: str, strategy: str, known: str) -> None:
+    message = rf"train.strategy: the task {task} has no strategy '{strategy}'\n.*use {known}"
+    with pytest.raises(RecipeError, match=message):
+        TASKS[task].check_strategy(strategy)
+    for each in TASKS[task].strategies:
+        TASKS[task].check_strategy(each)
