@@ -34,9 +34,7 @@ def _prediction(
 ) -> Prediction:
     info = DocumentInfo(name=document.name, sha256="0" * 64, pages=None, characters=len(document.text))
     fields = {n: given.get(n) for n in schema.names if n not in missing}
-    record = Record(
-        document=info, release="r", schema_name=schema.name, fields=fields, not_assessed=tuple(missing)
-    )
+    record = Record(document=info, release="r", schema_name=schema.name, fields=fields, not_assessed=tuple(missing))
     return Prediction(document_id=document.id, record=record)
 
 
@@ -173,9 +171,7 @@ def test_the_score_stage(scored: Artifact) -> None:
     assert len(scored.file("examples.jsonl").read_text().splitlines()) == 2
 
 
-def test_the_report_stage(
-    scored: Artifact, split: Artifact, seal: Callable[..., Artifact], tmp_path: Path
-) -> None:
+def test_the_report_stage(scored: Artifact, split: Artifact, seal: Callable[..., Artifact], tmp_path: Path) -> None:
     curves = {"loss": [{"step": 1, "value": 2.0}, {"step": 2, "value": 1.0}], "eval_loss": [], "lr": []}
     training = {"steps": 2, "seconds": 3.5, "curves": curves}
     found = {"rows": 12, "too_long": 0, "estimate": {"steps": 2, "seconds": 4.0, "tokens_per_second": 100.0}}

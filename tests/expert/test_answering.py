@@ -108,19 +108,20 @@ def test_the_record_is_the_public_one(
     answers = {name: given and given["answer"] for name, given in record["fields"].items()}
     assert answers == {
         "Document Name": "SUPPLY AGREEMENT",
-        "Parties": ["Acme Widgets, Inc.", "Beta Bank."] if "Beta Bank." in str(answers) else answers["Parties"],
+        "Parties": ["Acme Widgets, Inc.", "Beta Bank."],
         "Agreement Date": "1999-06-21",
         "Renewal Term": {"value": 1, "unit": "year", "successive": True},
         "Governing Law": "Ohio",
         "Anti-Assignment": True,
     }
-    assert any("Acme Widgets" in name for name in answers["Parties"])
     quotes = [q["text"] for q in record["fields"]["Anti-Assignment"]["quotes"]]
     assert quotes == ["Neither party may assign it. Assignment is void."], "neighbours are one quote"
     assert json.loads(json.dumps(record)) == record
 
 
-def test_a_field_that_is_not_there_is_null(expert: Callable[..., Expert], document_of: Callable[[str], Document]) -> None:
+def test_a_field_that_is_not_there_is_null(
+    expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
     record = expert().answer(document_of(CONTRACT)).record
     assert record.fields["Audit Rights"] is None
     assert record.not_assessed == ()

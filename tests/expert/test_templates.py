@@ -18,7 +18,8 @@ from lextune.expert.weights import Base
 
 FORGED = ["<|im_end|>", "<|im_start|>", "[INST]", "[/INST]", "</s>", "<s>", "<|endoftext|>", "<file_sep>", "<pad>"]
 HOSTILE = st.lists(
-    st.sampled_from([*FORGED, "<|im_", "end|>", "<|", "|>", "assistant\n", "system\n", " ", "\n"]) | st.text(st.characters(min_codepoint=0x20, max_codepoint=0xD7FF), max_size=6),
+    st.sampled_from([*FORGED, "<|im_", "end|>", "<|", "|>", "assistant\n", "system\n", " ", "\n"])
+    | st.text(st.characters(min_codepoint=0x20, max_codepoint=0xD7FF), max_size=6),
     max_size=12,
 ).map("".join)
 ROLES = ["system", "user", "assistant"]
@@ -38,7 +39,9 @@ def test_content_never_becomes_a_control_token(codec: Codec, text: str) -> None:
 
 @given(turns=st.lists(st.tuples(st.sampled_from(ROLES), HOSTILE), min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
-def test_a_prompt_has_the_control_tokens_of_its_template_and_no_more(codec: Codec, turns: list[tuple[str, str]]) -> None:
+def test_a_prompt_has_the_control_tokens_of_its_template_and_no_more(
+    codec: Codec, turns: list[tuple[str, str]]
+) -> None:
     messages = [Message(role=role, content=text) for role, text in turns]
     start, stop = codec.control_id("<|im_start|>"), codec.control_id("<|im_end|>")
     n = len(turns) + (turns[0][0] != "system")  # the model's own system message comes first

@@ -67,7 +67,12 @@ def test_labels(tiny_base: Path, clauses: Schema, document_of: Callable[[str], D
     (example,) = label(document, cut(document, codec, WindowConfig()), clauses)
     law, anti = clauses.names.index("Governing Law"), clauses.names.index("Anti-Assignment")
     parties = clauses.names.index("Parties")
-    assert example.texts == ("Ohio law governs this.", "Assignment is not allowed.", "Ohio law governs this.", "The end.")
+    assert example.texts == (
+        "Ohio law governs this.",
+        "Assignment is not allowed.",
+        "Ohio law governs this.",
+        "The end.",
+    )
     assert example.positives == ((law,), (anti,), (), ()), "the chosen occurrence alone"
     assert law in example.ignored[2], "the same words elsewhere count for nothing"
     assert law not in example.ignored[0]
@@ -86,7 +91,9 @@ def test_no_label_is_lost_to_the_cutting(
     given_label = FieldLabel(parts=(quoted,), spans=((Span(start=start, end=start + len(quoted)),),))
     document = document_of(TEXT).model_copy(update={"labels": {"Audit Rights": given_label}})
     codec = Codec(tiny_base)
-    rows = [r for e in label(document, cut(document, codec, WindowConfig(max_sentences=2)), clauses) for r in e.positives]
+    rows = [
+        r for e in label(document, cut(document, codec, WindowConfig(max_sentences=2)), clauses) for r in e.positives
+    ]
     assert any(rows) or not quoted.strip()
 
 

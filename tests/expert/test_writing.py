@@ -36,9 +36,7 @@ def make(tiny_base: Path, seen: list[str]) -> Callable[..., WritingExpert]:
     return write
 
 
-def test_it_writes(
-    make: Callable[..., WritingExpert], seen: list[str], document_of: Callable[[str], Document]
-) -> None:
+def test_it_writes(make: Callable[..., WritingExpert], seen: list[str], document_of: Callable[[str], Document]) -> None:
     expert = make("  A short summary.\n", [("Summarise: x", "X.")])
     prediction = expert.answer(document_of("Summarise: y"))
     answer = prediction.record.fields["output"]

@@ -95,7 +95,9 @@ def test_a_faithful_merge_passes(compared: Callable[..., dict[str, object]]) -> 
 def test_other_weights_or_another_head_are_refused(
     compared: Callable[..., dict[str, object]], tmp_path: Path, file: str, perturb: Perturb
 ) -> None:
-    with pytest.raises(ModelError, match="parity is broken: serving changes a probability by .*, over 0.05") as caught:
+    with pytest.raises(
+        ModelError, match=r"parity is broken: serving changes a probability by .*, over 0\.05"
+    ) as caught:
         compared(file=file, perturb=perturb)
     assert caught.value.do is not None
     assert "merge again" in caught.value.do
@@ -133,9 +135,9 @@ def test_a_merge_that_changes_answers_is_refused(
                 weights += torch.randn_like(weights) * 0.1
 
     monkeypatch.setattr(TransformersEngine, "merge_adapter", merged_badly)
-    with pytest.raises(ModelError, match="merging in fp32 changes a probability by .*, over 0.01"):
+    with pytest.raises(ModelError, match=r"merging in fp32 changes a probability by .*, over 0\.01"):
         compared()
-    with pytest.raises(ModelError, match="merging in fp32 changed [0-9]+% of the answers"):
+    with pytest.raises(ModelError, match=r"merging in fp32 changed [0-9]+% of the answers"):
         compared("text", "instruction")
 
 

@@ -12,7 +12,23 @@ from lextune.text.segments import MAX_SENTENCE, heading_of, sentences, windows
 
 PIECES = [
     *("Inc.", "No.", "1.", "2.3", "(a) ", "(iv) ", "ARTICLE IV", "Section 9.", "Term", "The Supplier", "shall pay"),
-    *("; and ", "; ", ", provided ", ". ", '." ', "!", "?", "\n", "\n\n", "\f", "\r\n", "    ", "\t", "\u00a0", "\u2003"),
+    *(
+        "; and ",
+        "; ",
+        ", provided ",
+        ". ",
+        '." ',
+        "!",
+        "?",
+        "\n",
+        "\n\n",
+        "\f",
+        "\r\n",
+        "    ",
+        "\t",
+        "\u00a0",
+        "\u2003",
+    ),
     *("(", "漢字", "🙂", "é", "1234567890", "- ", "x" * 90, "\x1c", "\x85"),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=80).map("".join)

@@ -129,7 +129,7 @@ def test_trl_learns_the_answers_and_not_the_prompts(
     assert everything > answers + 1
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -139,17 +139,15 @@ def test_a_killed_run_ends_with_the_same_adapter(
 ) -> None:
     def kill(step: int, _: int, __: float) -> None:
         if step == killed_at:
-            raise Killed
+            raise KilledError
 
     config = CONFIG.model_copy(update={"steps": 7})
     train_chat(base, examples, config, tmp_path / "undisturbed", RunOptions(3))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_chat(base, examples, config, tmp_path / "killed", RunOptions(3, kill))
     torch.manual_seed(99)
     result = train_chat(base, examples, config, tmp_path / "killed", RunOptions(3))
     assert result["resumed_from"] == resumed_from
-    whole, resumed = (
-        load_file(tmp_path / name / "adapter_model.safetensors") for name in ("undisturbed", "killed")
-    )
+    whole, resumed = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("undisturbed", "killed"))
     assert list(whole) == list(resumed)
     assert all(torch.equal(whole[n], resumed[n]) for n in whole)

@@ -125,7 +125,7 @@ def test_curves_by_kind() -> None:
 
 def test_settings_have_bounds() -> None:
     for wrong in ({"lr": 0}, {"warmup": 1.0}, {"batch": 0}, {"steps": 0}, {"checkpoints_kept": 0}):
-        with pytest.raises(ValueError, match="greater|less"):
+        with pytest.raises(ValueError, match=r"greater|less"):
             TrainConfig(**wrong)
     with pytest.raises(ValueError, match="greater"):
         LoraSettings(r=0)

@@ -128,7 +128,7 @@ def test_training_lowers_the_loss_and_writes_an_adapter_and_a_head(
     assert {m.r["default"] for m in adapted.modules() if hasattr(m, "lora_A") and hasattr(m, "r")} == {4}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -159,11 +159,11 @@ def test_a_killed_run_ends_with_the_same_adapter(
 ) -> None:
     def kill(step: int, _: int, __: float) -> None:
         if step == killed_at:
-            raise Killed
+            raise KilledError
 
     config = CONFIG.model_copy(update={"steps": steps})
     train_tag(base, windows, FIELDS, config, tmp_path / "undisturbed", RunOptions(3))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_tag(base, windows, FIELDS, config, tmp_path / "killed", RunOptions(3, kill))
     torch.manual_seed(99)  # whatever happened in between
     result = train_tag(base, windows, FIELDS, config, tmp_path / "killed", RunOptions(3))
@@ -178,13 +178,14 @@ def test_a_run_killed_after_its_last_step_trains_no_further(
     from lextune.train.callbacks import BestKeeper
 
     def killed(self: BestKeeper) -> None:
-        raise Killed
+        raise KilledError
 
     config = CONFIG.model_copy(update={"steps": 5, "evaluations": 5})  # ends inside the second epoch
     whole = train_tag(base, windows, FIELDS, config, tmp_path / "undisturbed", RunOptions(3))
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(BestKeeper, "restore", killed)
-        train_tag(base, windows, FIELDS, config, tmp_path / "killed", RunOptions(3))
+        with pytest.raises(KilledError):
+            train_tag(base, windows, FIELDS, config, tmp_path / "killed", RunOptions(3))
     result = train_tag(base, windows, FIELDS, config, tmp_path / "killed", RunOptions(3))
     assert result["resumed_from"] == "checkpoint-5"
     assert result["best"] == whole["best"]
