@@ -15,8 +15,11 @@ from safetensors.torch import load_file, save_file
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import ModelError
 from lextune.core.stage import Context
+from lextune.expert.build import LoadedModel
+from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.weights import Base
+from lextune.release import parity
 from lextune.release.merge import merge
 from lextune.release.parity import ParityConfig, _first_difference, run_parity
 
@@ -122,8 +125,21 @@ def test_generated_answers_stay_the_same(
 
 
 def test_generated_answers_of_other_weights_are_refused(compared: Callable[..., dict[str, object]]) -> None:
-    with pytest.raises(ModelError, match=r"\d served answers differ where the reference was sure \(gap"):
+    with pytest.raises(ModelError, match="the stored weights are not the merged ones"):
         compared("text", "instruction", "model.safetensors", _noise)
+
+
+def test_an_engine_that_writes_something_else_is_refused(
+    compared: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ScriptedGenerator(lambda prompt, grammar: "something else")
+    monkeypatch.setattr(LoadedModel, "generator", lambda self: other)
+    monkeypatch.setattr(parity, "NEAR_TIE_NATS", 0.0)
+    with pytest.raises(ModelError, match=r"\d served answers differ where the reference was sure \(gap"):
+        compared("text", "instruction")
+    monkeypatch.setattr(parity, "ENOUGH", 1)
+    with pytest.raises(ModelError, match=r"100\.0% of \d served answers differ"):
+        compared("text", "instruction")
 
 
 def test_a_merge_that_changes_answers_is_refused(

@@ -29,7 +29,7 @@ WHOLE = ("contract", "row")  # a Drop of these is a document; the others are par
 
 
 class DocumentsConfig(Config):
-    """What to import. `path` is found and `fingerprint` computed by the pipeline; only the latter is a key."""
+    """What to import. The folder itself is found by the pipeline; the fingerprint of its content is the key."""
 
     task: str
     """What the documents are used for: a task of `lextune.expert.task`."""

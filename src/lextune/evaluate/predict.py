@@ -203,5 +203,5 @@ def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tu
 
 STAGES = (
     Stage("predict", 1, ("split", "model", "linear", "thresholds"), PredictConfig, run_predict, "predictions"),
-    Stage("predict_base", 1, ("split", "examples"), PredictBaseConfig, run_predict_base, "predictions"),
+    Stage("predict_base", 2, ("split", "examples"), PredictBaseConfig, run_predict_base, "predictions"),
 )

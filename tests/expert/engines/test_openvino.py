@@ -34,9 +34,9 @@ def fresh() -> Iterator[None]:
     openvino_._properties.cache_clear()
 
 
-@given(capabilities=st.sets(st.sampled_from(["BF16", "FP32", "INT8", "BIN"])), threads=st.none() | st.integers(1, 64))
+@given(capabilities=st.sets(st.sampled_from(["BF16", "FP32", "INT8", "BIN"])))
 @settings(max_examples=25, deadline=None)
-def test_the_hint_is_latency_on_every_processor(capabilities: set[str], threads: int | None) -> None:
+def test_the_hint_is_latency_on_every_processor(capabilities: set[str]) -> None:
     """With THROUGHPUT, OpenVINO 2026.4.1 divides by zero on some virtual machines."""
     import openvino
 
@@ -46,15 +46,11 @@ def test_the_hint_is_latency_on_every_processor(capabilities: set[str], threads:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openvino, "Core", Core)
-        patch.delenv("LEXTUNE_THREADS", raising=False)
-        if threads is not None:
-            patch.setenv("LEXTUNE_THREADS", str(threads))
         openvino_._properties.cache_clear()
         properties = openvino_._properties()
         openvino_._properties.cache_clear()
     assert properties["PERFORMANCE_HINT"] == "LATENCY"
     assert properties["INFERENCE_PRECISION_HINT"] == ("bf16" if "BF16" in capabilities else "f32")
-    assert properties.get("INFERENCE_NUM_THREADS") == threads
 
 
 @pytest.fixture(scope="module")

@@ -103,14 +103,7 @@ def _properties() -> dict[str, Any]:
     import openvino
 
     able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    threads = os.environ.get("LEXTUNE_THREADS")
-    properties: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": "bf16" if able else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    if threads:
-        properties["INFERENCE_NUM_THREADS"] = int(threads)
-    return properties
+    return {"INFERENCE_PRECISION_HINT": "bf16" if able else "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
 class OpenVinoTagger:

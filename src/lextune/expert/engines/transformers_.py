@@ -56,6 +56,16 @@ class TransformersEngine:
         if hasattr(self._model, "peft_config"):
             self._model = self._model.merge_and_unload()
 
+    def stored_as(self, other: TransformersEngine) -> bool:
+        """Say whether `other` holds exactly these weights, rounded to bf16."""
+        import torch
+
+        theirs = other._model.state_dict()
+        return all(
+            torch.equal(value.to(torch.bfloat16).float(), theirs[name].float())
+            for name, value in self._model.state_dict().items()
+        )
+
     def top_two_gap(self, ids: Sequence[int]) -> float:
         """Return the difference in nats between the two most probable tokens after `ids`."""
         import torch
