@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 Command: TypeAlias = Any  # typer's commands are of a private copy of click, which has no public name
 out = Console(soft_wrap=True, highlight=False)
@@ -49,6 +51,23 @@ def quiet_libraries() -> None:
     warnings.simplefilter("ignore")
     for name in ("transformers", "optimum", "nncf", "openvino", "trl", "peft"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def score_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> Table:
+    """Return scores as a table that fits a terminal: the interval of the first score, the others' values alone.
+
+    Args:
+        header: arm, documents, then the scores.
+        rows: cells like `0.573 (0.519 to 0.620)`; all intervals are in the report.
+        title: printed above.
+    """
+    table = Table(title=escape(title))
+    for column in header:
+        table.add_column(column, no_wrap=column == header[0])
+    for arm, documents, first, *others in rows:
+        short = [cell if cell.startswith("n/a") else cell.split(" (")[0] for cell in others]
+        table.add_row(escape(arm), documents, first, *short)
+    return table
 
 
 class Bars:

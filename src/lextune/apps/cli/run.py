@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries
+from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries, score_table
 from lextune.core.artifacts import Artifact
 from lextune.pipeline import Done, Recipe, check_range, plan, read_recipe
 from lextune.pipeline import run as run_recipe
@@ -116,10 +115,7 @@ def _print_tables(evaluation: dict[str, Any]) -> None:
     from lextune.evaluate.summary import judgement, summary_table
 
     header, *rows = summary_table(evaluation)
-    table = Table(*header, title="before and after, on held-out documents")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    out.print(score_table(header, rows, "before and after, on held-out documents"))
     for sentence in judgement(evaluation):
         out.print(sentence, markup=False)
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries
+from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries, score_table
 from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
 
@@ -61,7 +61,7 @@ def extract(
 
 
 def record_table(record: Record) -> Table:
-    """Return a record as a table: what is present, then one row that counts what is not."""
+    """Return a record as a table of what is present; what is not, and what was not assessed, stands below it."""
     pages = f", {record.document.pages} pages" if record.document.pages else ""
     table = Table(title=escape(f"{record.document.name}{pages}, read by {record.release}"))
     for column in ("field", "answer", "page", "confidence", "status", "evidence"):
@@ -80,11 +80,10 @@ def record_table(record: Record) -> Table:
             answer.status,
             escape(shorten(evidence, 110)),
         )
-    table.add_section()
-    table.add_row(f"{len(absent)} not found", "", "", "", "", escape(", ".join(absent)))
+    notes = [f"{len(absent)} not found: {', '.join(absent)}"]
     if record.not_assessed:
-        unread = escape(", ".join(record.not_assessed))
-        table.add_row(f"{len(record.not_assessed)} not assessed", "", "", "", "", unread)
+        notes.append(f"{len(record.not_assessed)} not assessed: {', '.join(record.not_assessed)}")
+    table.caption, table.caption_justify = escape("\n".join(notes)), "left"
     return table
 
 
@@ -111,10 +110,8 @@ def evaluate(
         print_json(result)
         return
     arms = {"tuned": result} | {n: b for n, b in result["baselines"].items() if b is not None}
-    table = Table(*summary_header(), title=escape(f"{result['n_documents']} documents of {data}"))
-    for row in summary_rows(arms):
-        table.add_row(*row)
-    out.print(table)
+    title = f"{result['n_documents']} documents of {data}"
+    out.print(score_table(summary_header(), summary_rows(arms), title))
 
 
 def serve(
