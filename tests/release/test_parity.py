@@ -145,7 +145,10 @@ def test_an_engine_that_writes_something_else_is_refused(
 def test_a_merge_that_changes_answers_is_refused(
     compared: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    merge_well = TransformersEngine.merge_adapter
+
     def merged_badly(self: TransformersEngine) -> None:
+        merge_well(self)
         with torch.no_grad():
             for weights in self._model.parameters():
                 weights += torch.randn_like(weights) * 0.1
