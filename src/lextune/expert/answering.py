@@ -57,7 +57,43 @@ class Joined(NamedTuple):
     confidence: float
 
 
-class Expert:
+class Identified:
+    """What every expert has: who it is, which fields it answers, and the layout of its records."""
+
+    identity: Identity
+    schema: Schema
+
+    @property
+    def name(self) -> str:
+        """The release's name."""
+        return self.identity.name
+
+    @property
+    def release_hash(self) -> str:
+        """The hash of the release, or of the model where it is not released."""
+        return self.identity.hash
+
+    @property
+    def strategy(self) -> str:
+        """`tag`, `point` or `text`."""
+        return self.identity.strategy
+
+    def _record(self, document: Document, fields: dict[str, FieldAnswer | None]) -> Record:
+        return Record(
+            document=DocumentInfo(
+                name=document.name,
+                sha256=document.sha256,
+                pages=len(document.pages) or None,
+                characters=len(document.text),
+            ),
+            release=self.identity.name,
+            schema_name=self.schema.name,
+            fields=fields,
+            not_assessed=tuple(n for n in self.schema.names if n not in fields),
+        )
+
+
+class Expert(Identified):
     """A model that answers a schema from documents.
 
     Args:
@@ -84,21 +120,6 @@ class Expert:
         self.identity, self.schema, self._reader = identity, schema, reader
         self._codec, self._thresholds, self._window = codec, thresholds, window
         self._generator = generator
-
-    @property
-    def name(self) -> str:
-        """The release's name."""
-        return self.identity.name
-
-    @property
-    def release_hash(self) -> str:
-        """The hash of the release, or of the model where it is not released."""
-        return self.identity.hash
-
-    @property
-    def strategy(self) -> str:
-        """`tag`, `point` or `text`."""
-        return self.identity.strategy
 
     def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
         """Answer every field of the schema from one document.
@@ -193,20 +214,6 @@ class Expert:
             quotes=quotes,
             confidence=round(best, 4),
             status="accepted" if best >= self._thresholds.review_below else "review",
-        )
-
-    def _record(self, document: Document, fields: dict[str, FieldAnswer | None]) -> Record:
-        return Record(
-            document=DocumentInfo(
-                name=document.name,
-                sha256=document.sha256,
-                pages=len(document.pages) or None,
-                characters=len(document.text),
-            ),
-            release=self.identity.name,
-            schema_name=self.schema.name,
-            fields=fields,
-            not_assessed=tuple(n for n in self.schema.names if n not in fields),
         )
 
 

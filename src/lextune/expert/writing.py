@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from lextune.core.records import Document, DocumentInfo, FieldAnswer, Prediction, Record, Usage
-from lextune.expert.answering import Identity
+from lextune.core.records import Document, FieldAnswer, Prediction, Usage
+from lextune.expert.answering import Identified, Identity
 from lextune.expert.engines.base import GenerateOptions, Generation, Generator
 from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
@@ -15,7 +15,7 @@ from lextune.expert.templates import Codec, Message
 MAX_TOKENS = 256
 
 
-class WritingExpert:
+class WritingExpert(Identified):
     """Answers a document's text with free text, after worked examples if there are any.
 
     Args:
@@ -37,21 +37,6 @@ class WritingExpert:
         self.identity, self.schema = identity, schema
         self._generator, self._codec, self._shots = generator, codec, shots
 
-    @property
-    def name(self) -> str:
-        """The release's name."""
-        return self.identity.name
-
-    @property
-    def release_hash(self) -> str:
-        """The hash of the release, or of the model where it is not released."""
-        return self.identity.hash
-
-    @property
-    def strategy(self) -> str:
-        """Always `text`."""
-        return self.identity.strategy
-
     def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
         """Write the answer to one document; nothing is quoted."""
         started = time.perf_counter()
@@ -69,17 +54,7 @@ class WritingExpert:
         answer = FieldAnswer(answer=done.text.strip(), quotes=(), confidence=round(sure, 4), status="review")
         return Prediction(
             document_id=document.id,
-            record=Record(
-                document=DocumentInfo(
-                    name=document.name,
-                    sha256=document.sha256,
-                    pages=len(document.pages) or None,
-                    characters=len(document.text),
-                ),
-                release=self.identity.name,
-                schema_name=self.schema.name,
-                fields={field: answer if given else None},
-            ),
+            record=self._record(document, {field: answer if given else None}),
             usage=Usage(
                 seconds=time.perf_counter() - started,
                 prompt_tokens=done.prompt_tokens,
