@@ -27,7 +27,7 @@ class Echo:
     schema = SCHEMA
     name, release_hash, strategy = "echo", "0", "tag"
 
-    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Any:
+    def answer(self, document: Document, *, min_confidence: float | None = None) -> Any:
         return trivial.ARMS["echo"](document, SCHEMA)
 
 

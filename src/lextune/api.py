@@ -37,20 +37,20 @@ class Release:
         """The fields this release answers."""
         return self.expert.schema
 
-    def extract(self, source: Path | str, *, min_confidence: float = 0.0) -> Record:
+    def extract(self, source: Path | str, *, min_confidence: float | None = None) -> Record:
         """Return the record of a file, or of a text given as a string.
 
         Args:
             source: a Path, or a string that names a file (it exists, or is one line that ends like a document's
                 name); any other string is the text itself.
-            min_confidence: fields less sure than this are null.
+            min_confidence: answers less sure than this are marked for review; None takes the release's own limit.
 
         Raises:
             DocumentError: the document cannot be read.
         """
         return self.predict(self.read(source), min_confidence=min_confidence).record
 
-    def predict(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+    def predict(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Return the record of a document with its candidates and what answering took."""
         return self.expert.answer(document, min_confidence=min_confidence)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -239,8 +239,24 @@ def run(  # noqa: PLR0913 - the options of the command, each by name
             done[step.stage.name] = finished
             if step.stage.name == until:
                 break
-        write_atomic(out / "run.json", json.dumps({n: d.artifact.path.name for n, d in done.items()}, indent=1))
+        made = {name: each.artifact for name, each in done.items()}
+        current = _still_current(steps[len(made) :], recipe, store, made)
+        write_atomic(out / "run.json", json.dumps({n: a.path.name for n, a in current.items()}, indent=1))
     return list(done.values())
+
+
+def _still_current(
+    steps: Sequence[Step], recipe: Recipe, store: ArtifactStore, made: Mapping[str, Artifact]
+) -> dict[str, Artifact]:
+    """Return what was made, and of the later `steps` what an earlier run made from exactly that."""
+    found = dict(made)
+    for step in steps:
+        _, key = _header(step, recipe, {name: found[maker] for name, maker in step.inputs.items()})
+        existing = store.find(step.stage.name, key)
+        if existing is None:
+            break
+        found[step.stage.name] = existing
+    return found
 
 
 def _step(  # noqa: PLR0913 - private, called once
@@ -256,23 +272,12 @@ def _step(  # noqa: PLR0913 - private, called once
 ) -> Done:
     stage = step.stage
     inputs = {name: done[maker].artifact for name, maker in step.inputs.items()}
-    config = step.config.model_dump(mode="json")
-    hashes = {name: artifact.hash for name, artifact in inputs.items()} | _named_files(step.config)
-    key = ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
+    header, key = _header(step, recipe, inputs)
     existing = None if again else store.find(stage.name, key)
     if existing is not None:
         warn_if_made_elsewhere(existing, note)
         note(f"{stage.name}: up to date ({existing.path.name})")
         return Done(stage.name, existing, True)
-    header = {
-        "kind": stage.kind,
-        "stage": stage.name,
-        "stage_version": stage.version,
-        "config": config,
-        "seed": recipe.seed,
-        "inputs": hashes,
-        "parents": {name: artifact.path.name for name, artifact in inputs.items()},
-    }
 
     def report(count: int, total: int, text: str) -> None:
         if progress is not None:
@@ -286,6 +291,22 @@ def _step(  # noqa: PLR0913 - private, called once
     remark = f"; {made.manifest.summary['note']}" if made.manifest.summary.get("note") else ""
     note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name}){remark}")
     return Done(stage.name, made, False)
+
+
+def _header(step: Step, recipe: Recipe, inputs: Mapping[str, Artifact]) -> tuple[dict[str, Any], str]:
+    """Return what the manifest of a step's artifact will say, and the key that it is found by."""
+    stage, config = step.stage, step.config.model_dump(mode="json")
+    hashes = {name: artifact.hash for name, artifact in inputs.items()} | _named_files(step.config)
+    header = {
+        "kind": stage.kind,
+        "stage": stage.name,
+        "stage_version": stage.version,
+        "config": config,
+        "seed": recipe.seed,
+        "inputs": hashes,
+        "parents": {name: artifact.path.name for name, artifact in inputs.items()},
+    }
+    return header, ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
 
 
 def _named_files(config: Config) -> dict[str, str]:

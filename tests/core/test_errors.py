@@ -20,8 +20,10 @@ CODES = {
     "ArtifactError": 2,
     "ModelError": 2,
     "RequestError": 2,
+    "ContextError": 2,
     "GateRefused": 1,
     "MachineError": 3,
+    "NetworkError": 3,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lextune.core.errors import DataError, MachineError
+from lextune.core.errors import DataError, MachineError, NetworkError
 from lextune.data import fetch
 from lextune.data.sources import find_source, fingerprint
 
@@ -24,7 +24,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def download(url: str, part: Path, connect_seconds: float) -> None:
         asked.append(part)
-        raise MachineError("cannot download CUAD: no connection")
+        raise NetworkError("cannot download CUAD: no connection")
 
     monkeypatch.setattr(fetch, "_download", download)
     return asked
@@ -128,3 +128,12 @@ def test_a_fingerprint_of_a_file_does_not_depend_on_its_folder(tmp_path: Path) -
         (tmp_path / name).mkdir()
         (tmp_path / name / "rows.jsonl").write_text("{}")
     assert fingerprint(tmp_path / "one" / "rows.jsonl") == fingerprint(tmp_path / "two" / "rows.jsonl")
+
+
+def test_a_full_disk_is_no_missing_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(url: str, part: Path, connect_seconds: float) -> None:
+        raise MachineError("the disk has 0 MiB left, the download needs 101 MiB")
+
+    monkeypatch.setattr(fetch, "_download", download)
+    with pytest.raises(MachineError, match="the disk has 0 MiB left"):
+        find_source(None, cache=tmp_path)

@@ -41,14 +41,15 @@ class Scripted:
         self.seen: list[tuple[list[Message], GenerateOptions]] = []
         self.threads: set[str] = set()
 
-    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+    def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         self.threads.add(threading.current_thread().name)
         self.hook()
         start = document.text.find(LAW)
         law = None
-        if start >= 0 and min_confidence <= 0.9:
+        if start >= 0:
             quote = Quote(text=LAW, start=start, end=start + len(LAW), page=document.page_of(start))
-            law = FieldAnswer(answer="Utopia", quotes=(quote,), confidence=0.9, status="accepted")
+            status = "accepted" if (min_confidence or 0) <= 0.9 else "review"
+            law = FieldAnswer(answer="Utopia", quotes=(quote,), confidence=0.9, status=status)
         record = Record(
             document=DocumentInfo(
                 name=document.name,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from lextune.core.errors import MachineError, ModelError, RequestError
+from lextune.core.errors import ContextError, MachineError, ModelError, RequestError
 from lextune.deploy.bodies import NEUTRAL, ROLES, ChatBody, read_chat, read_extract
 from lextune.deploy.refusals import Refusal
 
@@ -207,6 +207,7 @@ def failing(kit: Kit, error: Exception) -> Any:
 @pytest.mark.parametrize(
     ("error", "status", "code", "message"),
     [
+        (ContextError("too long", do="shorten it"), 400, "context_length_exceeded", "too long; shorten it"),
         (RequestError("it cannot chat", do="do not"), 409, "not_offered", "it cannot chat; do not"),
         (MachineError("no memory left"), 503, "machine_error", "no memory left"),
         (ModelError("the head is torn", where="head"), 500, "internal_error", "head: the head is torn"),

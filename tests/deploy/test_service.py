@@ -185,10 +185,10 @@ def test_a_word_file_is_read(client: TestClient) -> None:
 
 def test_min_confidence_reaches_the_expert(client: TestClient) -> None:
     def law(query: str) -> Any:
-        return client.post(f"/v1/extract{query}", json={"text": TEXT}).json()["fields"]["Governing Law"]
+        return client.post(f"/v1/extract{query}", json={"text": TEXT}).json()["fields"]["Governing Law"]["status"]
 
-    assert law("?min_confidence=0.9")["confidence"] == 0.9
-    assert law("?min_confidence=0.95") is None
+    assert law("?min_confidence=0.9") == "accepted"
+    assert law("?min_confidence=0.95") == "review"
 
 
 def test_health_needs_no_key(kit: Kit) -> None:

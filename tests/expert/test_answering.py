@@ -163,14 +163,16 @@ def test_thresholds_decide_presence_and_status(
     assert (anti.status, term.status, parties.status) == ("review", "review", "accepted")
 
 
-def test_min_confidence_only_takes_away(expert: Callable[..., Expert], document_of: Callable[[str], Document]) -> None:
+def test_min_confidence_only_decides_who_looks(
+    expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
     document, one = document_of(CONTRACT), expert()
     plain = one.answer(document)
     for least in (0.0, 0.5, 0.85, 0.94, 1.0):
         strict = one.answer(document, min_confidence=least)
         for name, given_ in plain.record.fields.items():
-            kept = given_ is not None and given_.confidence >= least
-            assert strict.record.fields[name] == (given_ if kept else None)
+            status = "accepted" if given_ and given_.confidence >= least else "review"
+            assert strict.record.fields[name] == (given_ and given_.model_copy(update={"status": status}))
         assert strict.candidates == plain.candidates, "candidates come before any limit"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lextune.core.errors import ContextError
 from lextune.core.records import Document
 from lextune.expert.answering import Identity
 from lextune.expert.engines.base import GenerateOptions
@@ -51,9 +52,31 @@ def test_nothing_written_is_null(make: Callable[..., WritingExpert], document_of
     assert make(" \n").answer(document_of("x")).record.fields == {"output": None}
 
 
-def test_min_confidence(make: Callable[..., WritingExpert], document_of: Callable[[str], Document]) -> None:
-    assert make("yes").answer(document_of("x"), min_confidence=0.95).record.fields == {"output": None}
+def test_what_nothing_proves_is_always_reviewed(
+    make: Callable[..., WritingExpert], document_of: Callable[[str], Document]
+) -> None:
+    answer = make("yes").answer(document_of("x"), min_confidence=0.0).record.fields["output"]
+    assert answer is not None
+    assert answer.status == "review"
 
 
 def test_it_chats(make: Callable[..., WritingExpert]) -> None:
     assert make("Hello there").chat([Message(role="user", content="Hi")], GenerateOptions(max_tokens=5)).text == "Hello"
+
+
+def test_an_answer_ends_where_the_context_does(make: Callable[..., WritingExpert], tiny_base: Path) -> None:
+    context = Codec(tiny_base).context
+    assert context is not None
+    one, options = make("x" * 100), GenerateOptions(max_tokens=64)
+
+    def asked(words: int) -> list[Message]:
+        return [Message(role="user", content=" a" * words)]
+
+    fixed = len(Codec(tiny_base).prompt(asked(0)))
+    assert len(one.chat(asked(context - fixed - 3), options).ids) == 3
+    with pytest.raises(ContextError) as caught:
+        one.chat(asked(context - fixed), options)
+    assert str(caught.value) == (
+        f"the prompt has {context} tokens, and the model reads {context} with its answer\n"
+        "  -> shorten it, or leave out earlier turns"
+    )

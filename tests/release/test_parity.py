@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lextune.core.artifacts import Artifact
-from lextune.core.errors import ModelError
+from lextune.core.errors import GateRefused
 from lextune.core.stage import Context
 from lextune.expert.build import LoadedModel
 from lextune.expert.engines.scripted import ScriptedGenerator
@@ -99,7 +99,7 @@ def test_other_weights_or_another_head_are_refused(
     compared: Callable[..., dict[str, object]], tmp_path: Path, file: str, perturb: Perturb
 ) -> None:
     with pytest.raises(
-        ModelError, match=r"parity is broken: serving changes a probability by .*, over 0\.05"
+        GateRefused, match=r"parity is broken: serving changes a probability by .*, over 0\.05"
     ) as caught:
         compared(file=file, perturb=perturb)
     assert caught.value.do is not None
@@ -125,7 +125,7 @@ def test_generated_answers_stay_the_same(
 
 
 def test_generated_answers_of_other_weights_are_refused(compared: Callable[..., dict[str, object]]) -> None:
-    with pytest.raises(ModelError, match="the stored weights are not the merged ones"):
+    with pytest.raises(GateRefused, match="the stored weights are not the merged ones"):
         compared("text", "instruction", "model.safetensors", _noise)
 
 
@@ -135,10 +135,10 @@ def test_an_engine_that_writes_something_else_is_refused(
     other = ScriptedGenerator(lambda prompt, grammar: "something else")
     monkeypatch.setattr(LoadedModel, "generator", lambda self: other)
     monkeypatch.setattr(parity, "NEAR_TIE_NATS", 0.0)
-    with pytest.raises(ModelError, match=r"\d served answers differ where the reference was sure \(gap"):
+    with pytest.raises(GateRefused, match=r"\d served answers differ where the reference was sure \(gap"):
         compared("text", "instruction")
     monkeypatch.setattr(parity, "ENOUGH", 1)
-    with pytest.raises(ModelError, match=r"100\.0% of \d served answers differ"):
+    with pytest.raises(GateRefused, match=r"100\.0% of \d served answers differ"):
         compared("text", "instruction")
 
 
@@ -154,9 +154,9 @@ def test_a_merge_that_changes_answers_is_refused(
                 weights += torch.randn_like(weights) * 0.1
 
     monkeypatch.setattr(TransformersEngine, "merge_adapter", merged_badly)
-    with pytest.raises(ModelError, match=r"merging in fp32 changes a probability by .*, over 0\.01"):
+    with pytest.raises(GateRefused, match=r"merging in fp32 changes a probability by .*, over 0\.01"):
         compared()
-    with pytest.raises(ModelError, match=r"merging in fp32 changed [0-9]+% of the answers"):
+    with pytest.raises(GateRefused, match=r"merging in fp32 changed [0-9]+% of the answers"):
         compared("text", "instruction")
 
 

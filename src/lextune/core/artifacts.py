@@ -267,7 +267,7 @@ class ArtifactStore:
         Args:
             header: kind, stage, stage_version, config, seed, inputs (name to hash), parents (name to folder).
             key: the reuse key from `key`.
-            make: fills the staged folder; what it left under `checkpoints/` in a killed run is still there.
+            make: fills the staged folder; what it left under `checkpoints/`, killed or failed, is still there.
 
         Raises:
             MachineError: the disk is full (the staged folder is removed, checkpoints with it) or may not be
@@ -287,8 +287,9 @@ class ArtifactStore:
             staging.rename(final)
             _fsync_folder(self.root)
         except Exception as error:
-            if is_full(error):
+            if is_full(error) or not (staging / SCRATCH).exists():
                 shutil.rmtree(staging, ignore_errors=True)
+            if is_full(error):
                 raise disk_error(error, final) from error
             if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
                 raise disk_error(error, final) from error

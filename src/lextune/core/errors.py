@@ -8,8 +8,10 @@
     │   ├── ArtifactError         an artifact folder is missing, damaged or of another kind
     │   ├── ModelError            weights, tokenizer or adapter do not fit
     │   └── RequestError          a call to the service or to an engine asks for what is not there
+    │       └── ContextError      a prompt that is longer than the model's context
     ├── GateRefused      exit 1   a gate said no
-    └── MachineError     exit 3   the machine lacks something (disk, memory, a package, a network)
+    └── MachineError     exit 3   the machine lacks something (disk, memory, a package)
+        └── NetworkError          no network, or a server that does not answer
 
 An error says three things: *what* is wrong, *where* (file:line, field, document, span) and what to *do*
 next. `shorten` keeps document text in messages under 80 characters.
@@ -84,6 +86,10 @@ class RequestError(UserError):
     """A request asks for what this release, engine or service does not offer."""
 
 
+class ContextError(RequestError):
+    """A prompt is longer than what the model can read."""
+
+
 class GateRefused(LextuneError):  # noqa: N818 - the tree names what happened
     """A gate said no."""
 
@@ -94,3 +100,7 @@ class MachineError(LextuneError):
     """The machine lacks something: disk, memory, a package, a network."""
 
     exit_code = 3
+
+
+class NetworkError(MachineError):
+    """There is no network, or a server does not answer."""

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lextune.core.artifacts import disk_error, sha256_file
-from lextune.core.errors import DataError, MachineError, shorten
+from lextune.core.errors import DataError, MachineError, NetworkError, shorten
 
 if TYPE_CHECKING:
     import httpx
@@ -52,7 +52,8 @@ def fetch_cuad(
         The folder to give to `import_cuad`.
 
     Raises:
-        MachineError: no network, the server refuses or breaks off again and again, or the disk is full.
+        NetworkError: no network, or the server refuses or breaks off again and again.
+        MachineError: the disk is full.
         DataError: the archive is another than expected, damaged, or unsafe to unpack.
     """
     folder, archive = destination / NAME, destination / f"{NAME}.zip"
@@ -216,9 +217,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _unreachable(url: str, reason: str, error: Exception | None = None) -> MachineError:
+def _unreachable(url: str, reason: str, error: Exception | None = None) -> NetworkError:
     detail = f" ({shorten(str(error))})" if error is not None and str(error) else ""
-    return MachineError(
+    return NetworkError(
         f"cannot download CUAD: {reason}{detail}",
         where=shorten(url),
         do="run the same command again with a network (it resumes), or give a folder of CUAD with --data",

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from lextune.core.errors import DataError, MachineError
+from lextune.core.errors import DataError, NetworkError
 
 
 class Source(NamedTuple):
@@ -35,6 +35,7 @@ def find_source(
 
     Raises:
         DataError: the given path does not exist, or the archive is another than expected.
+        MachineError: the disk has no room for the archive.
     """
     if given and given != "auto":
         path = Path(given)
@@ -65,7 +66,7 @@ def _fetched(destination: Path, connect_seconds: float) -> Path | None:
 
     try:
         return fetch_cuad(destination, connect_seconds=connect_seconds)
-    except MachineError:
+    except NetworkError:
         return None
 
 

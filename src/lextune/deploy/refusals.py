@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from lextune.core.errors import DocumentError, LextuneError, MachineError, RequestError, shorten
+from lextune.core.errors import ContextError, DocumentError, LextuneError, MachineError, RequestError, shorten
 
 
 class Kind(NamedTuple):
@@ -25,6 +25,7 @@ class Kind(NamedTuple):
 _CALLER, _SERVER = "invalid_request_error", "server_error"
 INVALID = Kind(400, _CALLER, "invalid_request")
 UNSUPPORTED = Kind(400, _CALLER, "unsupported_parameter")
+TOO_LONG = Kind(400, _CALLER, "context_length_exceeded")
 NO_KEY = Kind(401, "authentication_error", "invalid_api_key")
 NO_ROUTE = Kind(404, _CALLER, "not_found")
 NO_MODEL = Kind(404, _CALLER, "model_not_found")
@@ -39,7 +40,12 @@ GONE = Kind(499, _CALLER, "client_closed_request")
 BUG = Kind(500, _SERVER, "internal_error")
 MACHINE = Kind(503, _SERVER, "machine_error")
 TIMEOUT = Kind(504, _SERVER, "timeout")
-_KINDS = ((DocumentError, DOCUMENT), (RequestError, NOT_OFFERED), (MachineError, MACHINE))
+_KINDS = (
+    (DocumentError, DOCUMENT),
+    (ContextError, TOO_LONG),
+    (RequestError, NOT_OFFERED),
+    (MachineError, MACHINE),
+)
 
 
 class Refusal(RequestError):  # noqa: N818 - a refusal is what callers get

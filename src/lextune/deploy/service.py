@@ -89,7 +89,7 @@ class Answerer(Protocol):
     def schema(self) -> Schema:
         """The fields it answers."""
 
-    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+    def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Answer every field of the schema from one document."""
 
     def chat(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:

@@ -28,13 +28,13 @@ class Upload(NamedTuple):
     name: str
 
 
-def min_confidence(query: Sequence[tuple[str, str]]) -> float:
-    """Return the query's `min_confidence`, 0 where it names none.
+def min_confidence(query: Sequence[tuple[str, str]]) -> float | None:
+    """Return the query's `min_confidence`, None where it names none.
 
     Raises:
         Refusal: not a number from 0 to 1, or another query parameter.
     """
-    least = 0.0
+    least = None
     for key, value in query:
         if key != "min_confidence":
             raise Refusal(

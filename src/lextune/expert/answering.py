@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lextune.core.errors import RequestError
+from lextune.core.errors import ContextError, RequestError
 from lextune.core.records import (
     Candidate,
     Document,
@@ -93,6 +93,24 @@ class Identified:
         )
 
 
+def converse(generator: Generator, codec: Codec, messages: Sequence[Message], options: GenerateOptions) -> Generation:
+    """Continue a conversation; the answer ends at the latest where the model's context does.
+
+    Raises:
+        ContextError: the conversation alone fills the model's context.
+    """
+    prompt = codec.prompt(messages)
+    if codec.context is not None:
+        room = codec.context - len(prompt)
+        if room < 1:
+            raise ContextError(
+                f"the prompt has {len(prompt)} tokens, and the model reads {codec.context} with its answer",
+                do="shorten it, or leave out earlier turns",
+            )
+        options = options.model_copy(update={"max_tokens": min(options.max_tokens, room)})
+    return generator.generate([prompt], options)[0]
+
+
 class Expert(Identified):
     """A model that answers a schema from documents.
 
@@ -121,18 +139,19 @@ class Expert(Identified):
         self._codec, self._thresholds, self._window = codec, thresholds, window
         self._generator = generator
 
-    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+    def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Answer every field of the schema from one document.
 
         Args:
             document: what to read.
-            min_confidence: fields less sure than this are null whatever the thresholds say.
+            min_confidence: answers less sure than this are marked for review; None takes the release's own limit.
         """
         started = time.perf_counter()
         sentences, confidence, usage = self._read(document)
         candidates: list[Candidate] = []
         fields: dict[str, FieldAnswer | None] = {}
         assessed = self._thresholds.trained_fields
+        sure_from = self._thresholds.review_below if min_confidence is None else min_confidence
         for number, field in enumerate(self.schema.fields):
             if assessed is not None and field.name not in assessed:
                 continue
@@ -143,8 +162,7 @@ class Expert(Identified):
                 for spans, sure in placed
                 for s in spans
             ]
-            limit = max(self._thresholds.of(field.name), min_confidence)
-            fields[field.name] = self._answer_field(field, document, placed, limit)
+            fields[field.name] = self._answer_field(field, document, placed, sure_from)
         return Prediction(
             document_id=document.id,
             record=self._record(document, fields),
@@ -157,13 +175,14 @@ class Expert(Identified):
 
         Raises:
             RequestError: this release only extracts.
+            ContextError: the conversation is longer than the model's context.
         """
         if self._generator is None:
             raise RequestError(
                 f"the release {self.name} reads documents with a tagging head and cannot chat",
                 do="send documents to /v1/extract, or serve a release trained with strategy: point or text",
             )
-        return self._generator.generate([self._codec.prompt(messages)], options)[0]
+        return converse(self._generator, self._codec, messages, options)
 
     def _read(self, document: Document) -> tuple[list[Span], NDArray[np.float32], Usage]:
         import numpy as np
@@ -192,10 +211,10 @@ class Expert(Identified):
         return [e for s in sentences[joined.first : joined.last + 1] for e in edges(field, text, s)]
 
     def _answer_field(
-        self, field: SchemaField, document: Document, placed: Sequence[tuple[list[Span], float]], limit: float
+        self, field: SchemaField, document: Document, placed: Sequence[tuple[list[Span], float]], sure_from: float
     ) -> FieldAnswer | None:
         best = max((sure for _, sure in placed), default=0.0)
-        if best < limit or best <= 0:
+        if best < self._thresholds.of(field.name) or best <= 0:
             return None
         kept = [(spans, sure) for spans, sure in placed if sure >= best * self._thresholds.quote_share]
         if field.type in PART_OF_SENTENCE:  # one place states a name, a date or the parties
@@ -213,7 +232,7 @@ class Expert(Identified):
             answer=True if field.type == "boolean" else normalise(field.type, joined, field=field.name),
             quotes=quotes,
             confidence=round(best, 4),
-            status="accepted" if best >= self._thresholds.review_below else "review",
+            status="accepted" if best >= sure_from else "review",
         )
 
 

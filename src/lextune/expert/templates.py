@@ -149,6 +149,7 @@ class Codec:
 
     Attributes:
         stop_id: the id that ends an answer. pad_id: an id that differs from it.
+        context: tokens that the model reads and writes at most, None where its config does not say.
     """
 
     def __init__(self, folder: Path, template: ChatTemplate | None = None) -> None:
@@ -164,6 +165,8 @@ class Codec:
         self._plain.no_truncation()
         self.stop_id = self.control_id(self.template.stop)
         self.pad_id = self._pick_pad()
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        self.context: int | None = config.get("max_position_embeddings")
 
     def _pick_pad(self) -> int:
         for name in ("<|endoftext|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>"):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from lextune.core.records import Document, FieldAnswer, Prediction, Usage
-from lextune.expert.answering import Identified, Identity
+from lextune.expert.answering import Identified, Identity, converse
 from lextune.expert.engines.base import GenerateOptions, Generation, Generator
 from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
@@ -37,8 +37,14 @@ class WritingExpert(Identified):
         self.identity, self.schema = identity, schema
         self._generator, self._codec, self._shots = generator, codec, shots
 
-    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
-        """Write the answer to one document; nothing is quoted."""
+    def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
+        """Write the answer to one document.
+
+        Nothing is quoted, so that every answer is marked for review, whatever `min_confidence` says.
+
+        Raises:
+            ContextError: the document is longer than the model's context.
+        """
         started = time.perf_counter()
         messages = [
             Message(role=role, content=text)
@@ -50,11 +56,10 @@ class WritingExpert(Identified):
         )
         field = self.schema.names[0]
         sure = UNKNOWN if done.confidence is None else done.confidence
-        given = done.text.strip() and sure >= min_confidence
         answer = FieldAnswer(answer=done.text.strip(), quotes=(), confidence=round(sure, 4), status="review")
         return Prediction(
             document_id=document.id,
-            record=self._record(document, {field: answer if given else None}),
+            record=self._record(document, {field: answer if done.text.strip() else None}),
             usage=Usage(
                 seconds=time.perf_counter() - started,
                 prompt_tokens=done.prompt_tokens,
@@ -64,5 +69,9 @@ class WritingExpert(Identified):
         )
 
     def chat(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
-        """Continue a conversation."""
-        return self._generator.generate([self._codec.prompt(messages)], options)[0]
+        """Continue a conversation.
+
+        Raises:
+            ContextError: the conversation is longer than the model's context.
+        """
+        return converse(self._generator, self._codec, messages, options)

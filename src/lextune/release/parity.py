@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.artifacts import read_jsonl, write_atomic
-from lextune.core.errors import ModelError
+from lextune.core.errors import GateRefused
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.build import load_model
@@ -52,14 +52,14 @@ def run_parity(config: ParityConfig, inputs: Inputs, out: Path, context: Context
     """Compare adapter, merged and served; refuse a model that does not say the same.
 
     Raises:
-        ModelError: a limit is broken.
+        GateRefused: a limit is broken.
     """
     strategy = inputs["model"].json("model.json")["strategy"]
     compare = _compare_tags if strategy == "tag" else _compare_texts
     report = compare(config, inputs, context)
     write_atomic(out / "parity.json", json.dumps(report, indent=1))
     if not report["passed"]:
-        raise ModelError(
+        raise GateRefused(
             f"parity is broken: {report['reason']}",
             where=str(inputs["model"].path.name),
             do="compare the packages' versions with the recorded ones, merge again, or raise the precision",

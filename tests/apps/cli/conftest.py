@@ -65,12 +65,11 @@ class Expert:
     schema = load_schema("clauses-47")
     name, release_hash, strategy = "tried", "0", "tag"
 
-    def answer(self, document: Document, *, min_confidence: float = 0.0) -> Prediction:
+    def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         empty = trivial.ARMS["always-null"](document, self.schema)
-        if min_confidence > 0.75:
-            return empty
         quote = Quote(text=document.text[:16], start=0, end=16, page=None)
-        answer = FieldAnswer(answer=document.text[:16], quotes=(quote,), confidence=0.75, status="review")
+        status = "accepted" if (min_confidence or 0) <= 0.75 else "review"
+        answer = FieldAnswer(answer=document.text[:16], quotes=(quote,), confidence=0.75, status=status)
         fields = {**empty.record.fields, "Governing Law": answer, "Payment Terms": None}
         record: Record = empty.record.model_copy(
             update={"fields": fields, "release": "tried", "not_assessed": ("Payment Terms",)}

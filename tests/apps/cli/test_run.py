@@ -114,7 +114,7 @@ def test_the_demo_reads_a_pdf_at_the_end(cli: Any, data: Path) -> None:
     result = cli("demo", "--data", data, "--json").json()
     assert list(result) == ["release", "report", "arms", "extract"]
     assert result["extract"]["document"] == "sample_contract.pdf"
-    assert result["extract"]["record"]["fields"]["Governing Law"]["status"] == "review"
+    assert result["extract"]["record"]["fields"]["Governing Law"]["status"] == "accepted"
 
 
 def test_the_demo_recipe_is_at_hand() -> None:

@@ -46,8 +46,9 @@ def test_a_record_is_one_line_of_json(cli: Any, released: Asked, contract: Path)
 
 @pytest.mark.usefixtures("released")
 def test_a_confidence_limit_is_passed_on(cli: Any, contract: Path) -> None:
-    record = cli("extract", contract, "--json", "--min-confidence", "0.8").json()
-    assert set(record["fields"].values()) == {None}
+    for limit, status in (("0.7", "accepted"), ("0.8", "review")):
+        record = cli("extract", contract, "--json", "--min-confidence", limit).json()
+        assert record["fields"]["Governing Law"]["status"] == status
 
 
 @pytest.mark.usefixtures("released")

@@ -47,8 +47,9 @@ def check(
     schema: Annotated[str, typer.Option("--schema")] = "clauses-47",
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Import contracts without keeping them; list what would not be used, with reasons."""
+    """Import contracts without keeping them; count what would not be used, by reason."""
     from lextune.data.importers.cuad import import_cuad
+    from lextune.data.importers.report import summarise
     from lextune.expert.schema import load_schema
 
     imported = import_cuad(folder, load_schema(schema))
@@ -65,9 +66,9 @@ def check(
         print_json(found)
         return
     out.print(f"{found['documents']} documents, {present} of {assessed} fields present, {found['parts']} quoted parts")
-    for drop in imported.rejects:
-        out.print(f"  {drop.where}: {drop.what}: {drop.reason}", markup=False)
-    out.print(f"{len(imported.rejects)} rejects")
+    out.print(f"{len(imported.rejects)} rejects{' (--json lists all of them):' if imported.rejects else ''}")
+    for line in summarise(imported.rejects).splitlines():
+        out.print(f"  {line}", markup=False)
 
 
 def command(name: str) -> Command:

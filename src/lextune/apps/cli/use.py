@@ -25,7 +25,10 @@ def extract(
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write the document with its evidence lit.")] = None,
     text_out: Annotated[Path | None, typer.Option("--text-out", help="Write the text offsets refer to.")] = None,
-    min_confidence: Annotated[float, typer.Option("--min-confidence", min=0, max=1)] = 0.0,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option("--min-confidence", min=0, max=1, help="Mark for review what is less sure than this."),
+    ] = None,
     engine: EngineOption = None,
 ) -> None:
     """Read documents with a release and print their records."""
