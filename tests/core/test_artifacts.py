@@ -19,6 +19,7 @@ from lextune.core.artifacts import (
     SCRATCH,
     Artifact,
     ArtifactStore,
+    build_folder,
     disk_error,
     is_full,
     read_jsonl,
@@ -27,7 +28,7 @@ from lextune.core.artifacts import (
     write_atomic,
     write_jsonl,
 )
-from lextune.core.errors import ArtifactError, MachineError
+from lextune.core.errors import ArtifactError, MachineError, UserError
 from lextune.core.records import Drop
 
 HEADER = {
@@ -357,3 +358,19 @@ PARTS = st.tuples(
 def test_the_reuse_key_is_as_good_as_its_parts(one: Any, two: Any) -> None:
     assert ArtifactStore.key(*one) == ArtifactStore.key(*(shuffled(part) for part in one))
     assert (ArtifactStore.key(*one) == ArtifactStore.key(*two)) == (one == two)
+
+
+def test_a_folder_of_ones_own_name_is_sealed_once(tmp_path: Path) -> None:
+    def make(folder: Path) -> dict[str, Any]:
+        (folder / "a").write_text("b")
+        return {}
+
+    folder = tmp_path / "new" / "mine"
+    assert build_folder(folder, HEADER, make).hash == Artifact.open(folder).hash
+    assert [p.name for p in folder.parent.iterdir()] == ["mine"]
+    with pytest.raises(UserError) as caught:
+        build_folder(folder, HEADER, make)
+    assert str(caught.value) == f"{folder}: this exists already\n  -> choose another --out, or remove it"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match="cannot write"):
+        build_folder(tmp_path / "file" / "mine", HEADER, make)

@@ -13,11 +13,10 @@ import openai
 import pytest
 from starlette.testclient import TestClient
 
-from lextune.core.records import Document, DocumentInfo, FieldAnswer, Prediction, Quote, Record
+from lextune.core.records import Document, DocumentInfo, FieldAnswer, Message, Prediction, Quote, Record
 from lextune.deploy.service import ServiceSettings, create_app, listen, make_server
 from lextune.expert.engines.base import GenerateOptions, Generation
 from lextune.expert.schema import Schema, SchemaField
-from lextune.expert.templates import Message
 
 KEY = "a-key-for-tests-0123456789"
 AUTH = {"authorization": f"Bearer {KEY}"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic, write_jsonl
-from lextune.core.records import Document, Prediction
+from lextune.core.records import Document, Message, Prediction
 from lextune.core.stage import Context
 from lextune.evaluate import predict
 from lextune.evaluate.predict import (
@@ -28,7 +28,7 @@ from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.head import Head
 from lextune.expert.linear import fit_linear
 from lextune.expert.point import ChatExample
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, resolve_base
 from lextune.expert.windowing import WindowConfig, WindowExample

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import RequestError
-from lextune.core.records import Document, Span
+from lextune.core.records import Document, Message, Span
 from lextune.expert.answering import CHUNK, FLOOR, Expert, Identity, join
 from lextune.expert.engines.base import GenerateOptions, TagInput
 from lextune.expert.engines.scripted import ScriptedGenerator, ScriptedTagger
 from lextune.expert.readers import Passage, PointReader, Reading, TagReader
 from lextune.expert.schema import Schema
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 

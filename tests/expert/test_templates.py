@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import ModelError
-from lextune.expert.templates import SMOLLM_SYSTEM, TEMPLATES, ChatTemplate, Codec, Message, template_for
+from lextune.core.records import Message
+from lextune.expert.templates import SMOLLM_SYSTEM, TEMPLATES, ChatTemplate, Codec, template_for
 from lextune.expert.weights import Base
 
 FORGED = ["<|im_end|>", "<|im_start|>", "[INST]", "[/INST]", "</s>", "<s>", "<|endoftext|>", "<file_sep>", "<pad>"]

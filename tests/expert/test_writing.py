@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from lextune.core.errors import ContextError
-from lextune.core.records import Document
+from lextune.core.records import Document, Message
 from lextune.expert.answering import Identity
 from lextune.expert.engines.base import GenerateOptions
 from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.schema import load_schema
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.writing import WritingExpert
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from lextune.core.artifacts import Artifact, write_jsonl
+from lextune.core.records import Message
 from lextune.expert.head import Head
 from lextune.expert.point import ChatExample
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, Binding, load_backbone, resolve_base, write_binding
 from lextune.expert.windowing import WindowExample
 from lextune.train.common import LoraSettings, add_lora

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from lextune.core.errors import DataError
+from lextune.core.records import Message
 from lextune.expert.point import ChatExample
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, load_backbone
 from lextune.train.chat import NOT_LEARNT, chat_row, fitting, train_chat
 from lextune.train.common import LoraSettings, RunOptions, TrainConfig

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lextune.core.errors import DataError
+from lextune.core.records import Message
 from lextune.expert.point import ChatExample
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
 from lextune.train import preflight

@@ -12,12 +12,12 @@ import pytest
 
 from lextune.core.artifacts import Artifact, write_atomic, write_jsonl
 from lextune.core.errors import RecipeError
-from lextune.core.records import Document, FieldLabel, Span
+from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.core.stage import Context
 from lextune.expert.head import Head
 from lextune.expert.linear import LinearTagger
 from lextune.expert.point import ChatExample
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, check_binding
 from lextune.expert.windowing import WindowConfig, WindowExample

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lextune.core.errors import ArtifactError, MachineError
+from lextune.core.errors import ArtifactError, MachineError, UserError
 from lextune.core.provenance import code_revision, machine, package_versions
 
 MANIFEST = "manifest.json"
@@ -138,7 +138,7 @@ def read_jsonl(path: Path, model: type[T]) -> Iterator[T]:
 
 
 class Artifact:
-    """A sealed folder. Open one with `Artifact.open`, make one with `ArtifactStore.build`."""
+    """A sealed folder. Open one with `Artifact.open`, make one with `ArtifactStore.build` or `build_folder`."""
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
@@ -274,58 +274,83 @@ class ArtifactStore:
                 written; nothing is left at the final name.
         """
         stage = header["stage"]
-        staging, final = self.staging(stage, key), self.path(stage, key)
-        started = time.monotonic()
-        try:
-            self._clear(staging)
-            summary = make(staging)
-            shutil.rmtree(staging / SCRATCH, ignore_errors=True)
-            manifest = self._manifest(staging, header, summary, time.monotonic() - started)
-            write_atomic(staging / MANIFEST, manifest.model_dump_json(indent=1))
-            if final.exists():
-                shutil.rmtree(final)
-            staging.rename(final)
-            _fsync_folder(self.root)
-        except Exception as error:
-            if is_full(error) or not (staging / SCRATCH).exists():
-                shutil.rmtree(staging, ignore_errors=True)
-            if is_full(error):
-                raise disk_error(error, final) from error
-            if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
-                raise disk_error(error, final) from error
-            raise
-        return Artifact(final, manifest)
+        return _seal(header, self.staging(stage, key), self.path(stage, key), make)
 
-    @staticmethod
-    def _clear(staging: Path) -> None:
-        staging.mkdir(parents=True, exist_ok=True)
-        for child in staging.iterdir():
-            if child.name == SCRATCH:
-                continue
-            if child.is_dir():
-                shutil.rmtree(child)
-            else:
-                child.unlink()
 
-    @staticmethod
-    def _manifest(staging: Path, header: Mapping[str, Any], summary: dict[str, Any], seconds: float) -> Manifest:
-        files = {}
-        for file in sorted(p for p in staging.rglob("*") if p.is_file()):
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-            name = file.relative_to(staging).as_posix()
-            files[name] = FileEntry(sha256=sha256_file(file), size=file.stat().st_size)
-        return Manifest(
-            **header,
-            files=files,
-            hash=content_hash(header["kind"], files),
-            code_revision=code_revision(),
-            packages=package_versions(),
-            machine=machine(),
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            seconds=round(seconds, 2),
-            summary=summary,
-        )
+def build_folder(folder: Path, header: Mapping[str, Any], make: Callable[[Path], dict[str, Any]]) -> Artifact:
+    """Make an artifact under a name of the user's choice.
+
+    Args:
+        folder: where it will be; it must not exist, or be empty.
+        header: as in `ArtifactStore.build`.
+        make: fills the staged folder and returns a summary.
+
+    Raises:
+        UserError: the folder holds something.
+        MachineError: the disk is full or may not be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError("this exists already", where=str(folder), do="choose another --out, or remove it")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return _seal(header, folder.with_name(f".{folder.name}.partial"), folder, make)
+
+
+def _seal(header: Mapping[str, Any], staging: Path, final: Path, make: Callable[[Path], dict[str, Any]]) -> Artifact:
+    """Fill `staging`, hash it, write its manifest, and rename it to `final`."""
+    started = time.monotonic()
+    try:
+        _clear(staging)
+        summary = make(staging)
+        shutil.rmtree(staging / SCRATCH, ignore_errors=True)
+        manifest = _manifest(staging, header, summary, time.monotonic() - started)
+        write_atomic(staging / MANIFEST, manifest.model_dump_json(indent=1))
+        if final.exists():
+            shutil.rmtree(final)
+        staging.rename(final)
+        _fsync_folder(final.parent)
+    except Exception as error:
+        if is_full(error) or not (staging / SCRATCH).exists():
+            shutil.rmtree(staging, ignore_errors=True)
+        if is_full(error):
+            raise disk_error(error, final) from error
+        if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+            raise disk_error(error, final) from error
+        raise
+    return Artifact(final, manifest)
+
+
+def _clear(staging: Path) -> None:
+    staging.mkdir(parents=True, exist_ok=True)
+    for child in staging.iterdir():
+        if child.name == SCRATCH:
+            continue
+        if child.is_dir():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
+
+
+def _manifest(staging: Path, header: Mapping[str, Any], summary: dict[str, Any], seconds: float) -> Manifest:
+    files = {}
+    for file in sorted(p for p in staging.rglob("*") if p.is_file()):
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+        name = file.relative_to(staging).as_posix()
+        files[name] = FileEntry(sha256=sha256_file(file), size=file.stat().st_size)
+    return Manifest(
+        **header,
+        files=files,
+        hash=content_hash(header["kind"], files),
+        code_revision=code_revision(),
+        packages=package_versions(),
+        machine=machine(),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        seconds=round(seconds, 2),
+        summary=summary,
+    )
 
 
 def _fsync_folder(path: Path) -> None:

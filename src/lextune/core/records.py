@@ -36,12 +36,32 @@ class FieldLabel(_Frozen):
         return bool(self.parts)
 
 
+class Message(_Frozen):
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class Edit(_Frozen):
+    """A place where cleaning changed a text: `text[start:end]` stands where the source had `original`."""
+
+    start: int
+    end: int
+    original: str
+
+
 class Document(_Frozen):
     """One document: text, page map and, where it is annotated, labels.
 
     `pages[i]` is the span of page i + 1 in `text`; empty where the source has no pages. `labels` holds a
     FieldLabel for every field that was assessed; a field that is missing from it was not assessed.
-    `sha256` is of the source's bytes.
+    `sha256` is of the source's bytes. `edits`, in order and apart, lead from a cleaned text back to the source's.
+    `tags` says what was found out about the text (`language`, `drafting`); `annotator` who labelled it, None where
+    the source does not say.
+
+    A row of a conversation is a document too: `text` is the last question, `turns` what was said before it, the
+    label `output` the answer, and `rejected` an answer that was thought worse, None where there is none.
     """
 
     id: str
@@ -51,6 +71,11 @@ class Document(_Frozen):
     pages: tuple[Span, ...] = ()
     contract_type: str | None = None
     source: str | None = None
+    annotator: str | None = None
+    turns: tuple[Message, ...] = ()
+    rejected: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    edits: tuple[Edit, ...] = ()
     labels: dict[str, FieldLabel] = Field(default_factory=dict)
 
     def page_of(self, offset: int) -> int | None:

@@ -15,9 +15,9 @@ from pydantic_core import from_json
 
 from lextune.core.errors import shorten
 from lextune.core.recipe import Config
+from lextune.core.records import Message
 from lextune.deploy.refusals import INVALID, TOO_LARGE, UNSUPPORTED, Refusal
 from lextune.expert.engines.base import GenerateOptions, Generation
-from lextune.expert.templates import Message
 
 T = TypeVar("T", bound=Config)
 

@@ -27,7 +27,7 @@ from pydantic import Field
 
 from lextune.core.errors import MachineError, UserError, shorten
 from lextune.core.recipe import Config
-from lextune.core.records import Document, Prediction
+from lextune.core.records import Document, Message, Prediction
 from lextune.deploy.bodies import Completion, read_chat
 from lextune.deploy.guard import LOG, Guard
 from lextune.deploy.refusals import (
@@ -41,7 +41,6 @@ from lextune.deploy.turns import Turns
 from lextune.deploy.uploads import JSON, Upload, content_type, min_confidence, read_upload, receive_document
 from lextune.expert.engines.base import GenerateOptions, Generation
 from lextune.expert.schema import Schema
-from lextune.expert.templates import Message
 from lextune.text.reading import Limits
 
 if TYPE_CHECKING:

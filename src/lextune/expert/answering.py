@@ -17,6 +17,7 @@ from lextune.core.records import (
     Document,
     DocumentInfo,
     FieldAnswer,
+    Message,
     Prediction,
     Quote,
     Record,
@@ -27,7 +28,7 @@ from lextune.expert.engines.base import GenerateOptions, Generation, Generator
 from lextune.expert.grounding import edges
 from lextune.expert.readers import Passage, WindowReader
 from lextune.expert.schema import Schema, SchemaField
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig, cut, sentence_texts
 from lextune.text.values import normalise

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from lextune.core.records import Message
 from lextune.expert.schema import Schema
-from lextune.expert.templates import Message
 from lextune.expert.windowing import WindowExample
 
 SYSTEM = "You find clauses in contracts. You answer with JSON only."

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from lextune.core.errors import RecipeError
-from lextune.core.records import Document, FieldLabel
+from lextune.core.records import Document, FieldLabel, Message
 from lextune.expert.point import ChatExample, point_example
 from lextune.expert.schema import Schema
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
 
 OUTPUT = "output"  # the one field of the instruction task

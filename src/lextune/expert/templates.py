@@ -17,17 +17,10 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.errors import ModelError
+from lextune.core.records import Message
 from lextune.text.reading.base import well_formed
 
 SMOLLM_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
-
-
-class Message(BaseModel):
-    """One turn of a conversation; `role` is system, user or assistant."""
-
-    model_config = ConfigDict(frozen=True)
-    role: str
-    content: str
 
 
 class Piece(NamedTuple):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from lextune.core.records import Document, FieldAnswer, Prediction, Usage
+from lextune.core.records import Document, FieldAnswer, Message, Prediction, Usage
 from lextune.expert.answering import Identified, Identity, converse
 from lextune.expert.engines.base import GenerateOptions, Generation, Generator
 from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
-from lextune.expert.templates import Codec, Message
+from lextune.expert.templates import Codec
 
 MAX_TOKENS = 256
 
