@@ -26,6 +26,17 @@ class Mistake(NamedTuple):
     what: str
 
 
+class Normalised(NamedTuple):
+    """A value that the null contract made null: where it stood, of which field, and what it was."""
+
+    where: str
+    field: str
+    raw: str
+
+
+Item = Document | Drop | Mistake | Normalised  # what an importer that streams yields, in the order of the source
+
+
 def refuse(mistakes: Sequence[Mistake], source: str, do: str) -> DataError:
     """Return one error for all mistakes of a source: their number, and the first five.
 
