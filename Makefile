@@ -4,7 +4,7 @@
 #   make test       ruff, mypy, the import contract, and the fast tests
 #   make test-all   the same, and the slow tests (they train and run the real base model)
 #   make check      ruff, mypy and the import contract alone
-#   make bench      measure speeds on this machine
+#   make bench      run the benchmarks on this machine; QUICK=1 for the short form
 #   make docs       build the documentation into site/
 #   make lock       write requirements.lock anew from pyproject.toml
 #   make setup      .venv with everything in requirements.lock, and lextune from this checkout
@@ -59,7 +59,7 @@ test-all: check
 	$(BIN)/python -m pytest -m "$(SLOW)"
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 docs: $(READY)
 	$(BIN)/python scripts/recipe_reference.py
