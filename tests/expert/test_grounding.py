@@ -104,6 +104,6 @@ def test_edges_are_parts_of_the_sentence_in_order(kind: FieldType, sentence: str
 def test_no_sentence_takes_long(kind: FieldType, unit: str) -> None:
     """Words that are wide apart, as a centred title page has them, must not be tried in every way."""
     sentence = (unit * 300)[:698] + "x"
-    started = time.perf_counter()
+    started = time.process_time()
     edges(field(kind), sentence, Span(start=0, end=len(sentence)))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -175,6 +175,6 @@ def test_a_window_stands_under_the_last_heading_before_it() -> None:
     ids=["wide", "headings", "gap", "numbers", "dense", "semicolons"],
 )
 def test_no_text_takes_long(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     windows("d", text[:300_000], by_characters, max_tokens=320)
-    assert time.perf_counter() - started < 5, "each takes under a second on an idle machine"
+    assert time.process_time() - started < 5, "each takes under a second on an idle machine"

@@ -75,10 +75,10 @@ def test_white_space_is_what_isspace_says_for_every_code_point() -> None:
 def test_forty_quotes_in_a_long_contract_take_little_time() -> None:
     text = "The Supplier shall  deliver\nthe Goods to the Buyer. " * 7000  # 364,000 characters
     quotes = [f"deliver the Goods number {i}" for i in range(39)] + ["deliver the Goods"]
-    started = time.perf_counter()
+    started = time.process_time()
     document = CollapsedText(text)
     assert [len(document.locate(quote)) for quote in quotes] == [0] * 39 + [7000]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_whole_words_leaves_out_finds_inside_words() -> None:

@@ -455,10 +455,10 @@ def test_any_text_is_read_and_a_value_is_the_same_as_itself(kind: str, text: str
     "piece", ["_ ", "_", "[ ] ", "one ", "( ", '"', "and A, ", "Inc, ", "law of ", "1/", "within 1 day "]
 )
 def test_long_runs_take_linear_time(kind: str, piece: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for field in ("", "Renewal Term", "Notice Period", "Expiration Date"):
         normalise(kind, piece * 1500, field=field)
-    assert time.monotonic() - started < 2.0
+    assert time.process_time() - started < 2.0
 
 
 SHARES = {  # field: type, least share of answers that are read, least share of quotes that give the answer

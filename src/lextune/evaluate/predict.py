@@ -202,6 +202,6 @@ def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tu
 
 
 STAGES = (
-    Stage("predict", 1, ("split", "model", "linear", "thresholds"), PredictConfig, run_predict, "predictions"),
+    Stage("predict", 2, ("split", "model", "linear", "thresholds"), PredictConfig, run_predict, "predictions"),
     Stage("predict_base", 2, ("split", "examples"), PredictBaseConfig, run_predict_base, "predictions"),
 )

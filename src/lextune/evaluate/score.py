@@ -153,7 +153,7 @@ def _example(document: Document, name: str, kind: str, label: FieldLabel, answer
 STAGES = (
     Stage(
         "score",
-        1,
+        2,
         ("split", "model", "predictions", "base_predictions"),
         ScoreConfig,
         run_score,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 64  # windows read at once: what bounds the memory of a document of any length
-FLOOR = 0.03  # a sentence below this confidence is no candidate
+FLOOR = 0.005  # a sentence below this confidence is no candidate
 PART_OF_SENTENCE = ("text", "date", "parties")
 
 

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from lextune.apps.cli import console
-from lextune.apps.cli.console import Bars, print_json
+from lextune.apps.cli.console import Bars, print_json, score_table
+from lextune.evaluate.summary import summary_header
 
 
 def test_json_is_one_line_of_unicode(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"a": "§ \u2028 é"})
     assert capsys.readouterr().out == '{"a": "§ \u2028 é"}\n'
+
+
+def test_scores_fit_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = ["0.573 (0.519 to 0.620)"] * (len(summary_header()) - 3)
+    rows = [["always-present", "1,000", *scores, "227,000"], ["echo", "8", "n/a (n=8)", *scores[1:], "n/a (n=8)"]]
+    Console(width=80).print(score_table(summary_header(), rows, "before and after"))
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert "always-present  1,000  0.573  0.519-0.620      0.573    0.573   0.573    227,000" in printed
+    assert "echo                8    n/a" in printed
 
 
 def test_bars_show_notes_as_they_are(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -18,6 +19,7 @@ from rich.table import Table
 Command: TypeAlias = Any  # typer's commands are of a private copy of click, which has no public name
 out = Console(soft_wrap=True, highlight=False)
 log = Console(stderr=True, highlight=False)
+FIRST_SCORE = 2  # its place in a row of scores, after arm and documents
 
 
 def commands(**functions: Callable[..., None]) -> Callable[[str], Command]:
@@ -53,20 +55,36 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+SHOWN_SCORES = {  # of a table of scores, what 80 columns have room for, under names that wrap
+    "arm": "arm",
+    "documents": "docs",
+    "field F1": "field\nF1",
+    "ContractEval F1": "Contract-\nEval F1",
+    "Jaccard": "Jaccard",
+    "false-null": "false-\nnull",
+    "contracts/hour": "contracts\n/hour",
+}
+
+
 def score_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> Table:
-    """Return scores as a table that fits a terminal: the interval of the first score, the others' values alone.
+    """Return scores as a table that fits 80 columns: the interval of the first score, the others' values alone.
 
     Args:
         header: arm, documents, then the scores.
-        rows: cells like `0.573 (0.519 to 0.620)`; all intervals are in the report.
+        rows: cells like `0.573 (0.519 to 0.620)`; all scores and intervals are in the report.
         title: printed above.
     """
-    table = Table(title=escape(title))
-    for column in header:
-        table.add_column(column, no_wrap=column == header[0])
-    for arm, documents, first, *others in rows:
-        short = [cell if cell.startswith("n/a") else cell.split(" (")[0] for cell in others]
-        table.add_row(escape(arm), documents, first, *short)
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = [place for place, name in enumerate(header) if name in SHOWN_SCORES]
+    for place in shown:
+        table.add_column(SHOWN_SCORES[header[place]], no_wrap=True, justify="left" if place == 0 else "right")
+        if place == FIRST_SCORE:
+            table.add_column("95 %", no_wrap=True)
+    for row in rows:
+        values = [row[place].partition(" (")[0] for place in shown]
+        interval = row[FIRST_SCORE].partition(" (")[2].rstrip(")")
+        values.insert(FIRST_SCORE + 1, "" if interval.startswith("n=") else interval.replace(" to ", "-"))
+        table.add_row(*map(escape, values))
     return table
 
 

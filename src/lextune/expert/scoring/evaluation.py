@@ -11,6 +11,7 @@ valid-JSON rate and the ECE; gold parts for AUPR and precision at 80 % recall.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lextune.core.records import Document, Prediction
-from lextune.expert.schema import Schema
+from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.scoring import contracteval, fields, ranking
 from lextune.expert.scoring.intervals import (
     Array,
@@ -239,7 +240,7 @@ def _ranked(data: Scored, bootstrap: Bootstrap) -> dict[str, Score]:
 
 
 def _rates(data: Scored, bootstrap: Bootstrap) -> dict[str, Score]:
-    valid = np.array([(p.usage.valid, p.usage.outputs) for p in data.predictions], dtype=np.float64)
+    valid = np.array([_valid(p, data.fields) for p in data.predictions], dtype=np.float64)
     verbatim = np.zeros((len(data.documents), 2))
     for row, (document, prediction) in enumerate(zip(data.documents, data.predictions, strict=True)):
         answers = (answer for answer in prediction.record.fields.values() if answer is not None)
@@ -250,6 +251,18 @@ def _rates(data: Scored, bootstrap: Bootstrap) -> dict[str, Score]:
         return bootstrap.score(table, lambda sums: ratio(sums[..., 0], sums[..., 1]), int(table[:, 1].sum()))
 
     return {"valid": rate(valid), "grounded": rate(verbatim)}
+
+
+def _valid(prediction: Prediction, fields_asked: Sequence[SchemaField]) -> tuple[int, int]:
+    """Return (valid, all) of a document's generated outputs; where nothing is generated, of its one record.
+
+    A record is valid where its JSON parses and has every field of the schema once, answered, null or not assessed.
+    """
+    if prediction.usage.outputs:
+        return prediction.usage.valid, prediction.usage.outputs
+    record = json.loads(json.dumps(prediction.record.as_json()))
+    given = [*record["fields"], *record["not_assessed"]]
+    return int(sorted(given) == sorted(field.name for field in fields_asked)), 1
 
 
 def _by_field(data: Scored, judged: Array, marked: Array, bootstrap: Bootstrap) -> dict[str, SliceScores]:
