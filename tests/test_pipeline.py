@@ -16,10 +16,14 @@ from lextune.core.artifacts import Artifact
 from lextune.core.errors import DataError, MachineError, RecipeError
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.expert.build import ENGINES
-from lextune.pipeline import ORDER, TABLE, WIRES, Recipe, ReleaseSettings, check_range, plan, read_recipe
+from lextune.pipeline import ORDER as ALL
+from lextune.pipeline import TABLE, WIRES, Recipe, ReleaseSettings, check_range, plan, read_recipe
 
 EXTRACTION = Recipe(name="try")
 INSTRUCTION = read_recipe(Path(__file__).parents[1] / "recipes" / "instruction.yaml")
+
+
+ORDER = [name for name in ALL if name != "clean"]  # of a recipe that does not ask for cleaning
 
 
 class Calls(list[str]):
@@ -95,11 +99,11 @@ def changed(**values: Any) -> Recipe:
 
 
 def test_every_stage_is_in_the_order_after_what_it_needs() -> None:
-    assert sorted(ORDER) == sorted(TABLE)
-    for place, name in enumerate(ORDER):
+    assert sorted(ALL) == sorted(TABLE)
+    for place, name in enumerate(ALL):
         for given in TABLE[name].inputs:
-            assert ORDER.index(WIRES[given]) < place, f"{name} needs {given}"
-    assert {WIRES[i] for stage in TABLE.values() for i in stage.inputs} <= set(ORDER)
+            assert ALL.index(WIRES[given]) < place, f"{name} needs {given}"
+    assert {WIRES[i] for stage in TABLE.values() for i in stage.inputs} <= set(ALL)
 
 
 def test_a_plan_has_every_setting_of_every_stage() -> None:
@@ -118,9 +122,24 @@ def test_a_task_that_writes_has_no_linear_baseline() -> None:
     assert [name for name, step in steps.items() if "linear" in step.inputs] == []
 
 
+def test_cleaning_comes_between_import_and_split() -> None:
+    steps = {step.stage.name: step for step in plan(changed(clean={"furniture": False}), "f")}
+    assert list(steps) == ALL
+    assert steps["clean"].inputs == {"documents": "documents"}
+    assert steps["split"].inputs["documents"] == "clean"
+    assert steps["clean"].config.model_dump()["furniture"] is False
+    assert steps["bundle"].config.model_dump()["clean"]["furniture"] is False, "the release cleans what it reads"
+    assert {step.stage.name: step for step in plan(EXTRACTION, "f")}["split"].inputs["documents"] == "documents"
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {"task": "instruction", "train": {"strategy": "text"}, "clean": {}},
+            "clean: the task instruction reads what callers write, which is not cleaned\n  -> leave it out, and clean",
+        ),
+        ({"mix": {"share": 0.1}}, "mix.share: the strategy tag writes no text"),
         ({"task": "poetry"}, "task: no task 'poetry'\n  -> use one of clause-extraction, instruction"),
         (
             {"train": {"strategy": "text"}},

@@ -12,10 +12,12 @@ from lextune.core.errors import ArtifactError, DataError
 from lextune.core.records import Document, Prediction, Record
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.build import build_expert, load_model
+from lextune.expert.cleaned import CleanedExpert
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
+from lextune.text.cleaning import CleanOptions
 from lextune.text.reading import Limits, read_document
 
 ANNOTATED_ARMS = ("always-null", "always-present", "echo")
@@ -29,7 +31,7 @@ class Release:
         info: `release.json`.
     """
 
-    def __init__(self, path: Path, expert: Expert | WritingExpert, info: dict[str, Any]) -> None:
+    def __init__(self, path: Path, expert: Expert | WritingExpert | CleanedExpert, info: dict[str, Any]) -> None:
         self.path, self.expert, self.info = path, expert, info
 
     @property
@@ -66,7 +68,7 @@ def _is_file(text: str) -> bool:
     if not text or "\n" in text or len(text) > 1000:
         return False
     try:
-        return Path(text).suffix.lower() in {".pdf", ".docx", ".txt", ".html", ".htm"} or Path(text).exists()
+        return Path(text).suffix.lower() in {".pdf", ".docx", ".txt", ".html", ".htm", ".eml"} or Path(text).exists()
     except OSError:  # too long for a name
         return False
 
@@ -86,13 +88,15 @@ def load(release: Path | str, *, engine: str | None = None) -> Release:
     info = artifact.json("release.json")
     model = load_model(path, engine or info["engine"])
     identity = Identity(info["name"], info["weights"], info["strategy"])
-    expert = build_expert(
+    expert: Expert | WritingExpert | CleanedExpert = build_expert(
         model,
         load_schema(str(path / "schema.yaml")),
         Thresholds.load(path / THRESHOLDS_FILE),
         WindowConfig(**info["window"]),
         identity,
     )
+    if info.get("clean") and isinstance(expert, Expert):
+        expert = CleanedExpert(expert, CleanOptions(**info["clean"]))
     return Release(path, expert, info)
 
 

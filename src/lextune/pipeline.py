@@ -21,7 +21,11 @@ from lextune.core.errors import MachineError, RecipeError
 from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config, load_recipe
 from lextune.core.stage import Context, Stage
+from lextune.data import clean
 from lextune.data import stages as data_stages
+from lextune.data.balance import BalanceConfig
+from lextune.data.clean import CleanConfig
+from lextune.data.mix import MixConfig, check_mix
 from lextune.data.sources import find_source, fingerprint
 from lextune.data.split import SplitConfig
 from lextune.evaluate import stages as evaluate_stages
@@ -75,10 +79,16 @@ class Recipe(Config):
     """Draws what is random in training, sampling of examples, and the intervals of scores."""
     data: DataSettings = DataSettings()
     """Where documents come from."""
+    clean: CleanConfig | None = None
+    """How documents are cleaned before they are divided, and later whatever the release reads; null for not at all."""
     split: SplitConfig = SplitConfig()
     """How documents are divided into train, validation and test."""
     window: WindowConfig = WindowConfig()
     """How documents are cut into what the model reads at once."""
+    balance: BalanceConfig = BalanceConfig()
+    """Which training windows are kept, repeated and left out."""
+    mix: MixConfig = MixConfig()
+    """General instructions among the training examples, against forgetting."""
     train: TrainConfig = TrainConfig()
     """How the model is fine-tuned."""
     aim: Aim = "f1"
@@ -109,6 +119,7 @@ TABLE: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         *data_stages.STAGES,
+        clean.STAGE,
         *train_stages.STAGES,
         *merge.STAGES,
         *parity.STAGES,
@@ -130,8 +141,12 @@ WIRES = {  # input name -> the stage that makes it
     "base_predictions": "predict_base",
     "evaluation": "score",
 }
+SHARED = (  # settings of a recipe that stages take under the same name
+    "name", "task", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train", "aim",
+)  # fmt: skip
 ORDER = [
     "documents",
+    "clean",
     "split",
     "examples",
     "preflight",
@@ -152,12 +167,21 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
     """Return the steps of a recipe in order.
 
     Raises:
-        RecipeError: the task or the schema is unknown, or the task does not have the strategy.
+        RecipeError: the task or the schema is unknown, the task does not have the strategy, or the strategy cannot
+            learn the mix.
     """
     get_task(recipe.task).check_strategy(recipe.train.strategy)
+    check_mix(recipe.mix, recipe.train.strategy)
+    if recipe.clean is not None and recipe.task != "clause-extraction":
+        raise RecipeError(
+            f"the task {recipe.task} reads what callers write, which is not cleaned",
+            where="clean",
+            do="leave it out, and clean the rows with `lextune data clean`",
+        )
     load_schema(recipe.schema_name)
     known: dict[str, Any] = {
-        **{k: getattr(recipe, k) for k in ("name", "task", "schema_name", "base", "split", "window", "train", "aim")},
+        **{key: getattr(recipe, key) for key in SHARED},
+        "max_tokens": recipe.train.max_tokens,
         "fingerprint": source_fingerprint,
         "strategy": recipe.train.strategy,
         "negatives": recipe.train.negatives,
@@ -171,15 +195,17 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
         "release": recipe.name,
         "official_test": recipe.split.mode == "official",
     }
-    extraction = recipe.task == "clause-extraction"
+    wanted = {"linear": recipe.task == "clause-extraction", "clean": recipe.clean is not None}
     steps = []
     for name in ORDER:
         stage = TABLE[name]
-        if name == "linear" and not extraction:
+        if not wanted.get(name, True):
             continue
-        wires = {i: WIRES[i] for i in stage.inputs if i != "linear" or extraction}
+        wires = {i: WIRES[i] for i in stage.inputs if wanted.get(i, True)}
+        if name == "split" and recipe.clean is not None:
+            wires["documents"] = "clean"
         values = {key: known[key] for key in stage.config.model_fields if key in known}
-        steps.append(Step(stage, stage.config(**values), wires))
+        steps.append(Step(stage, recipe.clean if recipe.clean and name == "clean" else stage.config(**values), wires))
     return steps
 
 
@@ -318,6 +344,9 @@ def _named_files(config: Config) -> dict[str, str]:
     if base is not None and Path(base).is_dir():
         model = resolve_base(base)
         found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
+    mix = getattr(config, "mix", None)
+    if mix is not None and mix.share and Path(mix.source).is_file():
+        found["mix file"] = sha256_file(Path(mix.source))
     split = getattr(config, "split", None)
     if split is not None and split.official_test is not None and split.official_test.is_file():
         found["official test"] = sha256_file(split.official_test)

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import random
+from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lextune.core.records import Document
-from lextune.data.dedupe import LEAK, NEAR_DUPLICATE, Limits, Pair, families, joined, shingles, similar_pairs
+from lextune.core.records import Document, Message
+from lextune.data import minhash, overlap, pairing
+from lextune.data.dedupe import (
+    LEAK,
+    NEAR_DUPLICATE,
+    Limits,
+    Pair,
+    families,
+    joined,
+    near_duplicates,
+    overlaps,
+    shingles,
+    similar_pairs,
+    wording,
+)
 
 WORDS = [f"word{i}" for i in range(400)]
 
@@ -89,3 +106,115 @@ def test_joined_groups_are_the_connected_components(edges: list[tuple[int, int]]
                 reach[node] = reach[node] | together
     expected = sorted({tuple(sorted(group)) for group in reach.values()})
     assert list(joined(10, [Pair(a, b, 1, 1) for a, b in edges])) == expected
+
+
+def altered(text: str, rng: random.Random, changes: int) -> str:
+    words = text.split()
+    for _ in range(changes):
+        words[rng.randrange(len(words))] = rng.choice(WORDS)
+    return " ".join(words)
+
+
+def planted(count: int, seed: int) -> list[str]:
+    """Return random texts of 40 to 90 words, half of them copies with up to three words changed."""
+    rng = random.Random(seed)
+    texts = [" ".join(rng.choices(WORDS, k=rng.randint(40, 90))) for _ in range(count // 2)]
+    return texts + [altered(rng.choice(texts), rng, rng.randint(0, 3)) for _ in range(count // 2)]
+
+
+def truth(texts: list[str], threshold: float) -> set[tuple[int, int]]:
+    sets = [shingles(text) for text in texts]
+    return {
+        (a, b)
+        for a, b in combinations(range(len(sets)), 2)
+        if len(sets[a] & sets[b]) >= threshold * len(sets[a] | sets[b]) > 0
+    }
+
+
+def test_minhash_finds_the_pairs_and_only_them() -> None:
+    texts = planted(600, 5)
+    near = near_duplicates(texts, 0.8)
+    pairs = {(pair.a, pair.b) for pair in near.pairs()}
+    expected = truth(texts, 0.8)
+    assert pairs <= expected
+    assert len(pairs) >= 0.99 * len(expected) > 100
+    assert not near.exact
+    assert list(near.families()) == list(joined(len(texts), [Pair(a, b, 1, 1) for a, b in sorted(pairs)]))
+    assert [family for family in near.families() if len(family) > 1] == list(near.repeated())
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", "...", ""], ["one text"]])
+def test_minhash_of_little(texts: list[str]) -> None:
+    near = near_duplicates(texts)
+    assert list(near.families()) == [(i,) for i in range(len(texts))]
+    assert list(near.pairs()) == []
+
+
+def test_a_form_that_many_repeat_is_one_family_and_its_pairs_are_not_all_compared() -> None:
+    form = " ".join(WORDS[:60])
+    texts = [f"{form} party{i}" for i in range(500)] + planted(100, 6)
+    near = near_duplicates(texts, 0.8)
+    assert next(near.families()) == tuple(range(500))
+    assert len(near.found.a) < 20_000  # all pairs are 124,750
+
+
+def test_sketches_in_several_calls_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = planted(300, 7)
+    expected = sorted(near_duplicates(texts).pairs())
+    monkeypatch.setattr(minhash, "SKETCHED", 1000)
+    monkeypatch.setattr(minhash, "BLOCK", 3000)
+    assert sorted(near_duplicates(texts).pairs()) == expected
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0.9, (16, 8)), (0.8, (16, 4)), (0.7, (32, 4)), (0.5, (32, 2)), (0.05, (128, 1))]
+)
+def test_bands_miss_one_pair_in_a_thousand_at_most(threshold: float, expected: tuple[int, int]) -> None:
+    cut = minhash.banding(threshold)
+    assert cut == expected
+    # The chance that all bands differ, counted the long way.
+    differ = math.prod(1 - math.prod([threshold] * cut.rows) for _ in range(cut.bands))
+    assert cut.share(threshold) == pytest.approx(1 - differ)
+    assert cut.share(threshold) >= 0.999 or cut.rows == 1
+
+
+def test_portions_on_disk_give_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*planted(200, 8), " ".join(WORDS[:30]), " ".join(WORDS[5:25])]
+    expected = similar_pairs(texts, LEAK)
+    monkeypatch.setattr(overlap, "PORTION", 500)
+    monkeypatch.setattr(overlap, "ENUMERATED", 64)
+    monkeypatch.setattr(pairing, "COMPARED", 100)
+    monkeypatch.setattr(pairing, "GATHERED", 50)
+    assert similar_pairs(texts, LEAK) == expected
+    assert (200, 201, 1.0) in [(p.a, p.b, p.containment) for p in expected]
+
+
+def test_crowds_of_rare_shingles_stay_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "EXACT_BELOW", 10)
+    monkeypatch.setattr(overlap, "CROWD", 100)
+    texts = [f"{' '.join(WORDS[:60])} party{i}" for i in range(60)] + planted(60, 9)
+    near = overlaps(texts, LEAK)
+    assert not near.exact
+    assert next(near.families()) == tuple(range(60))
+    monkeypatch.setattr(overlap, "EXACT_BELOW", 1000)
+    every = overlaps(texts, LEAK)
+    assert every.exact
+    assert list(every.families()) == list(near.families())
+    assert set(zip(near.found.a, near.found.b, strict=True)) < set(zip(every.found.a, every.found.b, strict=True))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2)), max_size=10))
+@settings(max_examples=60, deadline=None)
+def test_pairs_across_parts_are_those_of_all_pairs(chosen: list[tuple[int, int]]) -> None:
+    base = [" ".join(WORDS[:30]), " ".join(WORDS[:28]), " ".join(WORDS[100:120]), ""]
+    texts, parts = [base[text] for text, _ in chosen], np.array([part for _, part in chosen], np.int64)
+    near = overlaps(texts, LEAK)
+    expected = [p for p in near.pairs() if -1 not in (parts[p.a], parts[p.b]) and parts[p.a] != parts[p.b]]
+    assert sorted(near.crossing(parts)) == sorted(expected)
+
+
+def test_a_conversation_is_compared_by_what_was_said_but_not_by_the_system() -> None:
+    turns = (Message(role="system", content="Be brief."), Message(role="user", content="First."))
+    row = document("r", "Then this.").model_copy(update={"turns": turns})
+    assert wording(row) == "First.\nThen this."
+    assert wording(document("d", "A text.")) == "A text."

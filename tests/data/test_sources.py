@@ -39,7 +39,7 @@ def test_given_data_that_are_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         find_source(str(tmp_path / "none"), cache=tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'none'}: no such data\n  -> give a folder in CUAD's layout or a .jsonl file"
+        f"{tmp_path / 'none'}: no such data\n  -> give a dataset version, a folder in CUAD's layout, or a file of rows"
     )
 
 

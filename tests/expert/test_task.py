@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lextune.core.errors import RecipeError
-from lextune.core.records import Document, FieldLabel, Span
+from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.expert.point import ChatExample
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.task import TASKS, as_chat, get_task, instruction_document
@@ -37,6 +37,19 @@ def test_an_instruction_teaches_its_output(tiny_base: Path) -> None:
     assert (example.messages[0].role, example.completion) == ("user", "Short.")
     silent = instruction_document("r3", "Say nothing.", "", "")
     assert not list(get_task("instruction").examples(silent, schema, Codec(tiny_base), WindowConfig(), "text"))
+
+
+def test_an_instruction_comes_after_what_was_said_before(tiny_base: Path) -> None:
+    turns = (
+        Message(role="system", content="You are brief."),
+        Message(role="user", content="Who signs?"),
+        Message(role="assistant", content="Acme."),
+    )
+    document = instruction_document("r1", "And when?", "", "In May.").model_copy(update={"turns": turns})
+    schema = load_schema("instruction")
+    (example,) = get_task("instruction").examples(document, schema, Codec(tiny_base), WindowConfig(), "text")
+    assert isinstance(example, ChatExample)
+    assert example.messages == (*turns, Message(role="user", content="And when?"))
 
 
 def test_no_such_task() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import ModelError
 from lextune.core.records import Message
-from lextune.expert.templates import SMOLLM_SYSTEM, TEMPLATES, ChatTemplate, Codec, template_for
+from lextune.expert.templates import SMOLLM_SYSTEM, TEMPLATES, ChatTemplate, Codec, Piece, template_for
 from lextune.expert.weights import Base
 
 FORGED = ["<|im_end|>", "<|im_start|>", "[INST]", "[/INST]", "</s>", "<s>", "<|endoftext|>", "<file_sep>", "<pad>"]
@@ -74,6 +74,8 @@ def test_a_vocabulary_that_merges_into_a_control_token_is_spelled_out(tiny_base:
     ids = codec.encode_plain("<|im_end|>")
     assert codec.stop_id not in ids
     assert codec.decode(ids) == "<|im_end|>"
+    tokens = codec.tokens([Piece("<|im_end|>", False)])
+    assert ([token.id for token in tokens], "".join(token.text for token in tokens)) == (ids, "<|im_end|>")
 
 
 @pytest.fixture(scope="session")
@@ -130,7 +132,7 @@ def test_pad_is_not_stop(codec: Codec, tiny_base: Path) -> None:
     assert codec.pad_id == codec.control_id("<|endoftext|>")
 
 
-@pytest.mark.parametrize("name", ["llama3", "mistral-v3"])
+@pytest.mark.parametrize("name", ["llama3", "mistral-tekken"])
 def test_a_prompt_begins_once(fake_base: Callable[[list[str]], Path], name: str) -> None:
     """A tokenizer that adds a BOS of its own must not add a second one to a template that has it."""
     template = TEMPLATES[name]
@@ -195,31 +197,173 @@ TURNS = [("system", "S"), ("user", "U"), ("assistant", "A"), ("user", "V")]
             "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
             "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         ),
-        ("mistral-v3", "<s>[INST]S\n\nU[/INST]A</s>[INST]V[/INST]"),
+        (
+            "llama3.1",
+            "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+            "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nS<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nV<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+        (
+            "qwen3",
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n"
+            "<|im_start|>user\nV<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+        ),
+        ("mistral-v1", "<s>[INST] S\n\nU [/INST]A</s>[INST] V [/INST]"),
+        ("mistral-v3", "<s>[INST]U[/INST]A</s>[INST]S\n\nV[/INST]"),
+        ("mistral-tekken", "<s>[INST]U[/INST]A</s>[INST]S\n\nV[/INST]"),
+        ("mistral-v7", "<s>[SYSTEM_PROMPT]S[/SYSTEM_PROMPT][INST]U[/INST]A</s>[INST]V[/INST]"),
     ],
 )
 def test_what_each_family_writes(name: str, expected: str) -> None:
     assert texts(TEMPLATES[name], TURNS, answer_next=True) == expected
 
 
-def test_smollm_has_a_system_message_of_its_own() -> None:
-    assert SMOLLM_SYSTEM in texts(TEMPLATES["smollm"], TURNS[1:], answer_next=True)
-    assert SMOLLM_SYSTEM not in texts(TEMPLATES["smollm"], TURNS, answer_next=True)
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("smollm", f"<|im_start|>system\n{SMOLLM_SYSTEM}<|im_end|>\n<|im_start|>user\nU"),
+        ("chatml", "<|im_start|>user\nU"),
+        ("qwen2", "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nU"),
+        (
+            "qwen2.5",
+            "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+            "<|im_start|>user\nU",
+        ),
+        ("qwen3", "<|im_start|>user\nU"),
+        ("llama3", "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nU"),
+        (
+            "llama3.1",
+            "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+            "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nU",
+        ),
+        ("mistral-v1", "<s>[INST] U [/INST]A"),
+        ("mistral-v3", "<s>[INST]U[/INST]A"),
+        ("mistral-tekken", "<s>[INST]U[/INST]A"),
+        ("mistral-v7", "<s>[INST]U[/INST]A"),
+    ],
+)
+def test_how_a_conversation_without_a_system_message_begins(name: str, begins: str) -> None:
+    assert texts(TEMPLATES[name], TURNS[1:], answer_next=True).startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "learnt"),
+    [
+        ("chatml", " Ohio. \n", " Ohio. \n<|im_end|>"),
+        ("qwen3", " Ohio. \n", " Ohio. \n<|im_end|>"),
+        ("llama3", " Ohio. \n", "Ohio.<|eot_id|>"),
+        ("mistral-v1", " Ohio. ", " Ohio. </s>"),
+        ("mistral-v3", " Ohio.\n ", " Ohio.\n</s>"),
+        ("mistral-v7", " Ohio. ", " Ohio.</s>"),
+    ],
+)
+def test_what_is_learnt_of_an_answer(name: str, answer: str, learnt: str) -> None:
+    assert "".join(piece.text for piece in TEMPLATES[name].answer(answer)) == learnt
+
+
+QWEN25 = (  # as published with Qwen2.5, its tools left out
+    "{%- if messages[0]['role'] == 'system' %}{{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}"
+    "{%- else %}{{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+    "<|im_end|>\n' }}{%- endif %}"
+    "{%- for message in messages %}{%- if message.role == 'user' or (message.role == 'system' and not loop.first) "
+    "or message.role == 'assistant' %}"
+    "{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>' + '\n' }}{%- endif %}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)
+LLAMA3 = (  # as published with Llama 3
+    "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + "
+    "message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}"
+    "{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+CONVERSATIONS = st.tuples(
+    st.booleans(), st.lists(st.tuples(HOSTILE, HOSTILE), max_size=2), HOSTILE, HOSTILE.map(lambda a: f"A{a}")
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "control"),
+    [
+        ("qwen2.5", QWEN25, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]),
+        ("llama3", LLAMA3, ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]),
+    ],
+)
+@given(drawn=CONVERSATIONS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_text_equals_what_the_published_template_renders(
+    fake_base: Callable[..., Path], name: str, published: str, control: list[str], drawn: Any
+) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    folder = fake_base(control, "qwen2")
+    reads = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), bos_token="<|begin_of_text|>")
+    system, history, asked, answer = drawn
+    turns = [("system", "You find [clauses].")] if system else []
+    for question, reply in history:
+        turns += [("user", question), ("assistant", reply)]
+    turns.append(("user", asked))
+
+    def theirs(rows: list[tuple[str, str]], answer_next: bool) -> str:
+        plain = [{"role": role, "content": text} for role, text in rows]
+        shown = reads.apply_chat_template(
+            plain, chat_template=published, tokenize=False, add_generation_prompt=answer_next
+        )
+        return str(shown)
+
+    assert texts(TEMPLATES[name], turns, answer_next=True) == theirs(turns, True)
+    whole = texts(TEMPLATES[name], [*turns, ("assistant", answer)], answer_next=False)
+    assert whole == theirs([*turns, ("assistant", answer)], False).removesuffix("\n" if name == "qwen2.5" else "")
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@given(turns=st.lists(st.tuples(st.sampled_from(ROLES), HOSTILE), max_size=4), asked=HOSTILE, answer=HOSTILE)
+@settings(max_examples=40, deadline=None)
+def test_a_prompt_is_the_beginning_of_the_prompt_with_its_answer(
+    name: str, turns: list[tuple[str, str]], asked: str, answer: str
+) -> None:
+    template = TEMPLATES[name]
+    messages = [Message(role=role, content=text) for role, text in [*turns, ("user", asked)]]
+    prompt = template.pieces(messages, answer_next=True)
+    whole = template.pieces([*messages, Message(role="assistant", content=answer)], answer_next=False)
+    assert whole == prompt + template.answer(answer)
+    assert whole[-1] == Piece(template.stop, True)
+
+
+CHATML = ["<|im_start|>", "<|im_end|>"]
+LLAMA = ["<|start_header_id|>", "<|eot_id|>"]
+INST = ["<s>", "</s>", "[INST]", "[/INST]"]
 
 
 @pytest.mark.parametrize(
     ("control", "model_type", "name"),
     [
-        (["<|im_start|>", "<|im_end|>"], "llama", "smollm"),
-        (["<|im_start|>", "<|im_end|>"], "qwen2", "chatml"),
-        (["<|start_header_id|>", "<|eot_id|>"], "llama", "llama3"),
-        (["[INST]", "[/INST]", "</s>"], "mistral", "mistral-v3"),
+        (CHATML, "llama", "smollm"),
+        (CHATML, "phi3", "chatml"),
+        (CHATML, "qwen2", "qwen2"),
+        ([*CHATML, "<tool_call>"], "qwen2", "qwen2.5"),
+        ([*CHATML, "<tool_call>", "<think>"], "qwen3", "qwen3"),
+        (LLAMA, "llama", "llama3"),
+        ([*LLAMA, "<|eom_id|>"], "llama", "llama3.1"),
+        (["<unk>", "<s>", "</s>"], "mistral", "mistral-v1"),
+        (INST, "mistral", "mistral-tekken"),
+        ([*INST, "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"], "mistral3", "mistral-v7"),
     ],
 )
 def test_the_template_follows_the_models_tokens(
     fake_base: Callable[..., Path], control: list[str], model_type: str, name: str
 ) -> None:
     assert template_for(fake_base(control, model_type)).name == name
+
+
+def test_a_vocabulary_that_falls_back_to_bytes_is_mistrals_third(fake_base: Callable[..., Path]) -> None:
+    folder = fake_base(INST, "mistral")
+    raw = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    raw["model"]["byte_fallback"] = True
+    (folder / "tokenizer.json").write_text(json.dumps(raw), encoding="utf-8")
+    assert template_for(folder).name == "mistral-v3"
 
 
 def test_a_folders_own_template_is_never_run(fake_base: Callable[..., Path]) -> None:
@@ -235,7 +379,7 @@ def test_a_folders_own_template_is_never_run(fake_base: Callable[..., Path]) -> 
 
 
 def test_an_unknown_family_is_refused(fake_base: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match=r"no chat template is known for this model\n.*smollm, chatml, llama3"):
+    with pytest.raises(ModelError, match=r"no chat template is known for this model\n.*smollm, chatml, qwen2"):
         Codec(fake_base(["<unk>"]))
 
 
@@ -255,3 +399,20 @@ def test_a_character_that_the_vocabulary_lacks_is_dropped_not_forged(codec: Code
 
 def test_a_lone_surrogate_is_read_as_the_replacement_character(codec: Codec) -> None:
     assert codec.encode_plain("a\ud800b") == codec.encode_plain("a\ufffdb")
+
+
+@given(turns=st.lists(st.tuples(st.sampled_from(ROLES), HOSTILE), max_size=3))
+@settings(max_examples=60, deadline=None)
+def test_the_texts_of_tokens_are_the_prompt(tiny_base: Path, turns: list[tuple[str, str]]) -> None:
+    codec = Codec(tiny_base)
+    pieces = codec.template.pieces([Message(role=r, content=t) for r, t in turns], answer_next=True)
+    tokens = codec.tokens(pieces)
+    assert [token.id for token in tokens] == codec.encode(pieces)
+    assert "".join(token.text for token in tokens) == "".join(piece.text for piece in pieces)
+    assert [t.id for t in tokens if t.control] == control_of(codec, [t.id for t in tokens])
+
+
+def test_a_character_of_several_tokens_is_the_last_ones_text(tiny_base: Path) -> None:
+    tokens = Codec(tiny_base).tokens([Piece("a漢\ud800", False)])
+    assert len(tokens) == 7
+    assert [token.text for token in tokens] == ["a", "", "", "漢", "", "", "\ufffd"]

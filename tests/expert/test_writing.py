@@ -48,6 +48,16 @@ def test_it_writes(make: Callable[..., WritingExpert], seen: list[str], document
     assert (expert.name, expert.release_hash, expert.strategy) == ("w", "h", "text")
 
 
+def test_earlier_turns_come_after_worked_examples_and_system_messages_first(
+    make: Callable[..., WritingExpert], seen: list[str], document_of: Callable[[str], Document]
+) -> None:
+    said = [("system", "Be brief."), ("user", "Who signs?"), ("assistant", "Acme."), ("system", "Be exact.")]
+    turns = tuple(Message(role=role, content=text) for role, text in said)
+    make("In May.", [("Summarise: x", "X.")]).answer(document_of("And when?").model_copy(update={"turns": turns}))
+    places = [seen[0].index(text) for text in ("Be brief.", "Summarise: x", "Who signs?", "Be exact.", "And when?")]
+    assert places == sorted(places)
+
+
 def test_nothing_written_is_null(make: Callable[..., WritingExpert], document_of: Callable[[str], Document]) -> None:
     assert make(" \n").answer(document_of("x")).record.fields == {"output": None}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ import pytest
 from lextune.core.errors import DataError
 from lextune.core.records import Message
 from lextune.expert.point import ChatExample
-from lextune.expert.templates import Codec
+from lextune.expert.templates import ChatTemplate, Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
 from lextune.train import preflight
 from lextune.train.chat import chat_row
 from lextune.train.common import TrainConfig
-from lextune.train.preflight import check_chat, check_windows, estimate_seconds
+from lextune.train.preflight import check_chat, check_learnt, check_windows, estimate_seconds
 
 CONFIG = TrainConfig(strategy="text", max_tokens=80)
 
@@ -53,6 +54,36 @@ def test_a_stop_token_that_is_not_learnt_is_refused(codec: Codec, monkeypatch: p
     with pytest.raises(DataError, match="the stop token is not learnt") as caught:
         check_chat([_example("a")], codec, CONFIG)
     assert caught.value.where == "a"
+
+
+@pytest.mark.parametrize("learns", ["the prompt too", "less than the answer", "another answer", "another prompt"])
+def test_learning_anything_but_the_answer_is_refused(codec: Codec, learns: str) -> None:
+    example = _example("a")
+    row = chat_row(example, codec)
+    ids, labels = [*row["input_ids"]], [*row["labels"]]
+    if learns == "the prompt too":
+        labels = ids
+    elif learns == "less than the answer":
+        labels[-2] = -100
+    else:
+        at = -2 if learns == "another answer" else 3
+        ids[at] += 1
+        labels[-2] = ids[-2]
+    with pytest.raises(DataError, match="the answer is not what is learnt") as caught:
+        check_learnt(example, {"input_ids": ids, "labels": labels}, codec)
+    assert (caught.value.where, caught.value.do) == ("a", "report this: it is a bug")
+    check_learnt(example, row, codec)
+
+
+def test_a_prompt_that_changes_once_it_is_answered_is_refused(tiny_base: Path) -> None:
+    """Mistral writes neighbouring turns of one role as one, so that an answer after an answer changes both."""
+    marks = ChatTemplate(name="m", kind="mistral", stop="<|im_end|>", system="first", marks="text")
+    codec = Codec(tiny_base, marks)
+    said = (Message(role="user", content="Is it?"), Message(role="assistant", content="Yes."))
+    unstable = ChatExample(document_id="b", messages=said, completion="No.")
+    with pytest.raises(DataError, match="the prompt changes once it is answered") as caught:
+        check_chat([_example("a"), unstable], codec, CONFIG)
+    assert (caught.value.where, caught.value.do) == ("b", "let a user's message be the last before the answer")
 
 
 @pytest.mark.parametrize("examples", [[_example("a", "long " * 90)] * 2, []])

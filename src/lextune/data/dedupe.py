@@ -1,39 +1,50 @@
-"""Near-duplicates: pairs and families of documents that share most of their wording.
+"""Near-duplicates: pairs and families of texts that share most of their wording.
 
-Two documents are compared by their sets of shingles, five words in a row each. Jaccard similarity is
-|A & B| / |A | B|; containment is |A & B| / min(|A|, |B|), which also finds an amendment or a first part
-inside a longer document. MinHash estimates the first and misses the second, so all pairs are counted
-exactly: the product of the sparse document x shingle matrix with its own transpose. The time grows with the
-squares of the numbers of documents that share a shingle; 408 contracts of CUAD take under three seconds.
+Two texts are compared by their sets of shingles, five words in a row each. Jaccard similarity is |A & B| / |A | B|;
+containment is |A & B| / min(|A|, |B|), which also finds an amendment or a first part inside a longer document. Each
+pair that is reported was counted exactly; the two ways differ in which pairs are counted:
+
+- `near_duplicates` by MinHash: Jaccard similarity only, for any number of rows. One pair in a thousand at the
+  threshold is missed, fewer above it.
+- `overlaps` by rare shingles: both similarities, none missed among up to 2,048 different texts. Among more, a shingle
+  that is rare for a text and yet in hundreds of others makes a crowd, whose members are compared with leaders only
+  (`Near.exact` is false then).
 """
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import combinations, product
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from lextune.core.records import Document
+from lextune.data import minhash, overlap
+from lextune.data.pairing import Families, Found, Limits, Matcher
+from lextune.data.shingles import Shingles, hash_texts, shingles
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-WORDS = 5
-BLOCK = 256  # rows of the product held at a time
-_WORD = re.compile(r"\w+")
-
-
-class Limits(NamedTuple):
-    """From where on two documents are too alike; either limit suffices."""
-
-    jaccard: float
-    containment: float
-
+__all__ = [
+    "LEAK",
+    "NEAR_DUPLICATE",
+    "Limits",
+    "Near",
+    "Pair",
+    "families",
+    "joined",
+    "near_duplicates",
+    "overlaps",
+    "shingles",
+    "similar_pairs",
+    "wording",
+]
 
 NEAR_DUPLICATE = Limits(jaccard=0.8, containment=0.8)
 LEAK = Limits(jaccard=0.5, containment=0.7)
+NEVER = 2.0  # a containment that no pair has
 
 
 class Pair(NamedTuple):
@@ -45,52 +56,114 @@ class Pair(NamedTuple):
     containment: float
 
 
-def shingles(text: str) -> set[str]:
-    """Return the shingles of a text: all runs of five words, without case and punctuation.
+class Near(NamedTuple):
+    """Which of some texts are alike.
 
-    A text of fewer words is one shingle, a text without words none.
+    `row_of[i]` is the row of text i: texts with the same words in the same order are one row. `root[r]` is the
+    least row of the family of row r. `found` are the pairs of rows that were counted and are at or over a limit:
+    they join each family; in a crowd they are not all of its pairs. `exact` says that they are all there are.
     """
-    words = _WORD.findall(text.casefold())
-    return {" ".join(words[i : i + WORDS]) for i in range(max(1, len(words) - WORDS + 1))} if words else set()
+
+    row_of: NDArray[np.int64]
+    root: NDArray[np.int64]
+    found: Found
+    exact: bool
+
+    def families(self) -> Iterator[tuple[int, ...]]:
+        """Yield the families by their members' places, each sorted, in the order of their first member."""
+        yield from _grouped(self.root[self.row_of], 1)
+
+    def repeated(self) -> Iterator[tuple[int, ...]]:
+        """Yield the families of more than one text."""
+        yield from _grouped(self.root[self.row_of], 2)
+
+    def pairs(self) -> Iterator[Pair]:
+        """Yield the pairs of texts, in no order: those of found rows, and all with the same words."""
+        every = np.ones(len(self.row_of), np.bool_)
+        members = self._members(np.ones(len(self.root), np.bool_), every)
+        for places in members.values():
+            yield from (Pair(a, b, 1.0, 1.0) for a, b in combinations(places, 2))
+        yield from _expanded(self.found, members)
+
+    def crossing(self, parts: NDArray[np.int64]) -> Iterator[Pair]:
+        """Yield the pairs of texts in different parts, in no order.
+
+        Args:
+            parts: the number of each text's part, negative where it is in none.
+        """
+        rows = len(self.root)
+        least, greatest = np.full(rows, np.iinfo(np.int64).max), np.full(rows, -1)
+        used = parts >= 0
+        np.minimum.at(least, self.row_of[used], parts[used])
+        np.maximum.at(greatest, self.row_of[used], parts[used])
+        a, b = self.found.a, self.found.b
+        filled = (greatest[a] >= 0) & (greatest[b] >= 0)
+        apart = filled & (np.minimum(least[a], least[b]) != np.maximum(greatest[a], greatest[b]))
+        mixed = np.flatnonzero((greatest >= 0) & (least != greatest))
+        found = self.found.take(apart)
+        wanted = np.zeros(rows, np.bool_)
+        for some in (mixed, found.a, found.b):
+            wanted[some] = True
+        members = self._members(wanted, used)
+        for row in mixed.tolist():
+            yield from (Pair(i, j, 1.0, 1.0) for i, j in combinations(members[row], 2) if parts[i] != parts[j])
+        for pair in _expanded(found, members):
+            if parts[pair.a] != parts[pair.b]:
+                yield pair
+
+    def _members(self, rows: NDArray[np.bool_], used: NDArray[np.bool_]) -> dict[int, list[int]]:
+        """Return the used texts of some rows."""
+        members: dict[int, list[int]] = {}
+        for place in np.flatnonzero(rows[self.row_of] & used).tolist():
+            members.setdefault(int(self.row_of[place]), []).append(place)
+        return members
 
 
-def similar_pairs(texts: Sequence[str], limits: Limits) -> list[Pair]:
+def _expanded(found: Found, members: dict[int, list[int]]) -> Iterator[Pair]:
+    """Yield the pairs of texts that pairs of rows stand for."""
+    for a, b, jaccard, containment in zip(*(column.tolist() for column in found), strict=True):
+        for one, other in product(members[a], members[b]):
+            yield Pair(min(one, other), max(one, other), jaccard, containment)
+
+
+def wording(document: Document) -> str:
+    """Return the words by which documents are compared: the text, and in a conversation what was said before it.
+
+    The system's message, which all rows of a data set may share, is left out; so are answers, which are labels.
+    """
+    if not document.turns:
+        return document.text
+    return "\n".join([*(turn.content for turn in document.turns if turn.role != "system"), document.text])
+
+
+def near_duplicates(texts: Iterable[str], threshold: float = NEAR_DUPLICATE.jaccard) -> Near:
+    """Find texts with at least this Jaccard similarity: candidates by MinHash, each counted exactly.
+
+    Args:
+        texts: read once, in order.
+        threshold: in (0, 1].
+    """
+    matcher = Matcher(hash_texts(texts), Limits(threshold, NEVER))
+    minhash.match(matcher, threshold)
+    return _near(matcher)._replace(exact=False)
+
+
+def overlaps(texts: Iterable[str], limits: Limits) -> Near:
+    """Find texts at or over one of the limits; see the head of this module for what is exact."""
+    matcher = Matcher(hash_texts(texts), limits)
+    overlap.match(matcher)
+    return _near(matcher)
+
+
+def _near(matcher: Matcher) -> Near:
+    found = matcher.finish()
+    texts: Shingles = matcher.texts
+    return Near(texts.row_of, matcher.families.roots(np.arange(texts.rows)), found, matcher.exact)
+
+
+def similar_pairs(texts: Iterable[str], limits: Limits) -> list[Pair]:
     """Return all pairs of texts at or over one of the limits, in order."""
-    if not texts:
-        return []
-    matrix, sizes = _matrix(texts)
-    pairs = []
-    for first in range(0, len(texts), BLOCK):
-        shared = (matrix[first : first + BLOCK] @ matrix.T).tocoo()
-        a, b, count = shared.row + first, shared.col, shared.data
-        containment = count / sizes[[a, b]].min(axis=0)
-        jaccard = count / (sizes[a] + sizes[b] - count)
-        alike = (a < b) & ((jaccard >= limits.jaccard) | (containment >= limits.containment))
-        pairs += [
-            Pair(int(i), int(j), float(x), float(y))
-            for i, j, x, y in zip(a[alike], b[alike], jaccard[alike], containment[alike], strict=True)
-        ]
-    return sorted(pairs)
-
-
-def _matrix(texts: Sequence[str]) -> tuple[Any, NDArray[np.int64]]:
-    """Return the documents x shingles matrix of zeros and ones (CSR), and each document's number of shingles.
-
-    Shingles stand as 64-bit hashes. Those of a single document, most of them, are left out of the matrix.
-    """
-    import numpy as np
-    from rensa import RMinHash
-    from scipy.sparse import csr_array
-
-    hashes = (RMinHash.hash_token_sets([list(shingles(text))])[0] for text in texts)
-    rows = [np.unique(np.array(row, dtype=np.uint64)) for row in hashes]
-    sizes = np.array([len(row) for row in rows], dtype=np.int64)
-    unique, columns, counts = np.unique(np.concatenate(rows), return_inverse=True, return_counts=True)
-    documents = np.repeat(np.arange(len(rows)), sizes)
-    shared = counts[columns] > 1
-    ones = np.ones(int(shared.sum()), dtype=np.int32)
-    shape = (len(rows), len(unique))
-    return csr_array((ones, (documents[shared], columns[shared])), shape=shape), sizes
+    return sorted(overlaps(texts, limits).pairs())
 
 
 def families(documents: Sequence[Document], limits: Limits = NEAR_DUPLICATE) -> list[tuple[str, ...]]:
@@ -100,24 +173,23 @@ def families(documents: Sequence[Document], limits: Limits = NEAR_DUPLICATE) -> 
         Families of document ids, every document in exactly one (alone where it is like no other), both in
         the order of `documents`.
     """
-    pairs = similar_pairs([document.text for document in documents], limits)
-    return [tuple(documents[i].id for i in group) for group in joined(len(documents), pairs)]
+    near = overlaps(map(wording, documents), limits)
+    return [tuple(documents[i].id for i in family) for family in near.families()]
 
 
 def joined(count: int, pairs: Iterable[Pair]) -> Iterator[tuple[int, ...]]:
-    """Yield the connected groups of 0..count-1 (union-find), each sorted, in the order of their first."""
-    parent = list(range(count))
+    """Yield the connected groups of 0..count-1, each sorted, in the order of their first."""
+    edges = np.array([(pair.a, pair.b) for pair in pairs], np.int64).reshape(-1, 2)
+    groups = Families(count)
+    groups.join(edges[:, 0], edges[:, 1])
+    yield from _grouped(groups.roots(np.arange(count)), 1)
 
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
 
-    for pair in pairs:
-        first, second = sorted((root(pair.a), root(pair.b)))
-        parent[second] = first
-    groups: dict[int, list[int]] = defaultdict(list)
-    for node in range(count):
-        groups[root(node)].append(node)
-    yield from (tuple(group) for group in groups.values())
+def _grouped(roots: NDArray[np.int64], least: int) -> Iterator[tuple[int, ...]]:
+    """Yield the places with the same root, where they are at least so many, in the order of their first."""
+    order = np.argsort(roots, kind="stable")
+    begins = np.flatnonzero(np.diff(roots[order], prepend=-1))
+    sizes = np.diff(begins, append=len(order))
+    begins, sizes = begins[sizes >= least], sizes[sizes >= least]
+    for place in np.argsort(order[begins]).tolist():
+        yield tuple(order[begins[place] : begins[place] + sizes[place]].tolist())

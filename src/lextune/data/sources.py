@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+from lextune.core.artifacts import MANIFEST, Artifact
 from lextune.core.errors import DataError, NetworkError
 
 
@@ -40,7 +41,8 @@ def find_source(
     if given and given != "auto":
         path = Path(given)
         if not path.exists():
-            raise DataError("no such data", where=given, do="give a folder in CUAD's layout or a .jsonl file")
+            do = "give a dataset version, a folder in CUAD's layout, or a file of rows"
+            raise DataError("no such data", where=given, do=do)
         return Source(path, "given")
     if task == "instruction":
         return Source(_resource("instructions.jsonl"), "the instructions of this package")
@@ -70,8 +72,21 @@ def _fetched(destination: Path, connect_seconds: float) -> Path | None:
         return None
 
 
+def is_version(path: Path) -> bool:
+    """Say whether a folder is a dataset version: a sealed artifact."""
+    return (path / MANIFEST).is_file()
+
+
 def fingerprint(path: Path) -> str:
-    """Return a hash over the names and contents of a file, or of all text files of a folder."""
+    """Return a hash over the names and contents of a file, or of all text files of a folder.
+
+    Of a dataset version it is the version's own hash.
+
+    Raises:
+        ArtifactError: a dataset version that is damaged.
+    """
+    if is_version(path):
+        return Artifact.open(path).hash
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and _counts(p))
     for file in files:

@@ -1,4 +1,4 @@
-"""Train, validation and test: families stay together, contract types are spread, and nothing leaks.
+"""Train, validation and test: families stay together, types, laws and lengths are spread, and nothing leaks.
 
 The split is a pure function of the documents, their families and the config. Families are ordered by a hash
 of seed and name, so the order of the files does not matter.
@@ -6,9 +6,9 @@ of seed and name, so the order of the files does not matter.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,15 +17,17 @@ from pydantic import model_validator
 from lextune.core.errors import DataError, shorten
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
-from lextune.data.dedupe import LEAK, similar_pairs
+from lextune.data.dedupe import LEAK, Near, overlaps, wording
 from lextune.data.importers.cuad_json import read_squad
 from lextune.data.importers.labels import read_text
 from lextune.data.importers.names import match_names
+from lextune.data.stratify import Item, item, spread
 
 Split = Literal["train", "validation", "test"]
 Place = Split | None  # None: left out
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 SHOWN = 5
+COUNTED = 10_000  # leaks beyond so many are not counted: two copies of one row in n places are n^2 pairs
 
 
 class SplitConfig(Config):
@@ -74,39 +76,45 @@ class Leak(NamedTuple):
 
 
 def split_documents(
-    documents: Sequence[Document], families: Sequence[Sequence[str]], config: SplitConfig
+    documents: Sequence[Document], families: Iterable[Sequence[str]], config: SplitConfig
 ) -> dict[str, Split]:
+    """Put each document in one part; as `split_items`, for documents at hand."""
+    return split_items([item(document) for document in documents], families, config)
+
+
+def split_items(items: Sequence[Item], families: Iterable[Sequence[str]], config: SplitConfig) -> dict[str, Split]:
     """Put each document in one part.
 
     Args:
-        documents: with unique ids.
+        items: the documents, with unique ids.
         families: groups of document ids that must stay together, every document in exactly one; make them
             with `families(documents, LEAK)` for a split that passes `check_leakage`.
         config: sizes, seed, mode.
 
     Returns:
-        The part of each document by id, in the order of `documents`. Left out (see `left_out`) are documents
+        The part of each document by id, in the order of `items`. Left out (see `left_out`) are documents
         beyond the counts asked for and, with `official`, relatives of test contracts.
 
     Raises:
         DataError: ids are repeated, families do not cover the documents, there are too few documents for the
             counts or for a part to have any, or the official list is missing or names unknown contracts.
     """
-    _check_cover(documents, families)
-    assigned: dict[str, Split] = {}
+    families = list(families)
+    _check_cover(items, families)
+    assigned: dict[str, Place] = {}
     if config.mode == "official":
-        test = _official_test(documents, config)
+        test = _official_test(items, config)
         assigned.update((name, "test") for name in test)
         families = [family for family in families if not test.intersection(family)]
-    kinds = {document.id: document.contract_type or "" for document in documents}
+    known = {document.id: document for document in items}
     targets = _targets(sum(map(len, families)), config)
-    assigned.update(_spread(families, kinds, targets, config.seed))
-    result = {document.id: assigned[document.id] for document in documents if document.id in assigned}
+    assigned |= spread([[known[name] for name in family] for family in families], targets, config.seed)
+    result = {document.id: part for document in items if (part := assigned.get(document.id)) is not None}
     _check_filled(result, config)
     return result
 
 
-def left_out(documents: Sequence[Document], assignment: Mapping[str, Split]) -> list[Drop]:
+def left_out(documents: Iterable[Document | Item], assignment: Mapping[str, Split]) -> list[Drop]:
     """Return a Drop for each document that is in no part."""
     reason = "in no part of the split: beyond the counts asked for, or like an official test contract"
     return [
@@ -117,14 +125,27 @@ def left_out(documents: Sequence[Document], assignment: Mapping[str, Split]) -> 
 
 
 def leakage(documents: Sequence[Document], assignment: Mapping[str, Split]) -> list[Leak]:
-    """Return the pairs of documents in different parts with Jaccard >= 0.5 or containment >= 0.7."""
-    used = [document for document in documents if document.id in assignment]
-    leaks = []
-    for pair in similar_pairs([document.text for document in used], LEAK):
-        a, b = used[pair.a].id, used[pair.b].id
-        if assignment[a] != assignment[b]:
-            leaks.append(Leak(a, b, assignment[a], assignment[b], pair.jaccard, pair.containment))
-    return leaks
+    """Return the pairs of documents in different parts with Jaccard >= 0.5 or containment >= 0.7, in order."""
+    near = overlaps(map(wording, documents), LEAK)
+    return sorted_leaks(near, [document.id for document in documents], assignment)
+
+
+def sorted_leaks(near: Near, ids: Sequence[str], assignment: Mapping[str, Split]) -> list[Leak]:
+    """Return the first `COUNTED` pairs across the split of what was found to be alike, in the documents' order.
+
+    Args:
+        near: which documents are alike.
+        ids: theirs, in the same order.
+        assignment: the part of each id; one that is missing is in none.
+    """
+    import numpy as np
+
+    number = {part: place for place, part in enumerate(SPLITS)}
+    parts = np.array([number[assignment[name]] if name in assignment else -1 for name in ids], np.int64)
+    return [
+        Leak(ids[a], ids[b], assignment[ids[a]], assignment[ids[b]], jaccard, containment)
+        for a, b, jaccard, containment in sorted(islice(near.crossing(parts), COUNTED))
+    ]
 
 
 def check_leakage(documents: Sequence[Document], assignment: Mapping[str, Split]) -> None:
@@ -133,7 +154,15 @@ def check_leakage(documents: Sequence[Document], assignment: Mapping[str, Split]
     Raises:
         DataError: some do; the message has their number and the first five pairs.
     """
-    leaks = leakage(documents, assignment)
+    refuse_leaks(leakage(documents, assignment))
+
+
+def refuse_leaks(leaks: Sequence[Leak]) -> None:
+    """Refuse a split that has leaks.
+
+    Raises:
+        DataError: it has; the message has their number and the first five pairs.
+    """
     if not leaks:
         return
     lines = [
@@ -143,15 +172,15 @@ def check_leakage(documents: Sequence[Document], assignment: Mapping[str, Split]
     ]
     if len(leaks) > SHOWN:
         lines.append(f"  and {len(leaks) - SHOWN} more")
-    one = len(leaks) == 1
+    number = f"{len(leaks)}{' or more' if len(leaks) == COUNTED else ''} pair{'' if len(leaks) == 1 else 's'}"
     raise DataError(
-        "\n".join([f"{len(leaks)} pair{'' if one else 's'} of near-duplicates across the split", *lines]),
+        "\n".join([f"{number} of near-duplicates across the split", *lines]),
         where="split",
         do="keep such documents in one family, or remove one of each pair, and split again",
     )
 
 
-def _check_cover(documents: Sequence[Document], families: Sequence[Sequence[str]]) -> None:
+def _check_cover(documents: Sequence[Item], families: Sequence[Sequence[str]]) -> None:
     if not documents:
         raise DataError("no documents to split", where="split", do="import documents first")
     repeated = [name for name, count in Counter(document.id for document in documents).items() if count > 1]
@@ -197,38 +226,6 @@ def _complete(config: SplitConfig) -> bool:
     return max(test, config.validation) < 1 and abs(test + config.validation + (config.train or 0) - 1) < 1e-9
 
 
-def _spread(
-    families: Sequence[Sequence[str]], kinds: Mapping[str, str], targets: Mapping[Place, int], seed: int
-) -> dict[str, Split]:
-    """Fill the parts with families, the large ones first, each where its contract type is most lacking."""
-    total = sum(map(len, families))
-    in_kind = Counter(_kind(family, kinds) for family in families for _ in family)
-    room = dict(targets)
-    placed: dict[str, Counter[Place]] = defaultdict(Counter)
-    assigned: dict[str, Split] = {}
-    for family in sorted(families, key=lambda f: (-len(f), _order(seed, min(f)))):
-        kind = _kind(family, kinds)
-        fitting = [part for part in (*SPLITS, None) if room[part] >= len(family)]
-        if not fitting:
-            continue
-        lacks = {part: targets[part] / total * in_kind[kind] - placed[kind][part] for part in fitting}
-        part = max(fitting, key=lambda p: (lacks[p], room[p] / max(1, targets[p])))
-        room[part] -= len(family)
-        placed[kind][part] += len(family)
-        if part is not None:
-            assigned.update((name, part) for name in family)
-    return assigned
-
-
-def _kind(family: Sequence[str], kinds: Mapping[str, str]) -> str:
-    counts = Counter(kinds[name] for name in family)
-    return min(counts, key=lambda kind: (-counts[kind], kind))
-
-
-def _order(seed: int, name: str) -> str:
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
-
-
 def _check_filled(assignment: Mapping[str, Split], config: SplitConfig) -> None:
     sizes = Counter(assignment.values())
     wanted = {"train": config.train, "validation": config.validation, "test": config.test}
@@ -250,7 +247,7 @@ def _check_filled(assignment: Mapping[str, Split], config: SplitConfig) -> None:
             )
 
 
-def _official_test(documents: Sequence[Document], config: SplitConfig) -> set[str]:
+def _official_test(documents: Sequence[Item], config: SplitConfig) -> set[str]:
     """Return the ids of the documents that the official list names."""
     path = config.official_test
     assert path is not None  # the config's own check

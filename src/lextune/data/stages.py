@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-import random
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from statistics import mean, median
 from typing import Any
 
-from lextune.core.artifacts import read_jsonl, write_atomic, write_jsonl
+from lextune.core.artifacts import Artifact, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Context, Inputs, Stage, Summary
-from lextune.data.dedupe import LEAK, families
-from lextune.data.importers.cuad import import_cuad
-from lextune.data.importers.jsonl import import_jsonl
-from lextune.data.split import SPLITS, SplitConfig, check_leakage, left_out, split_documents
+from lextune.data.balance import BalanceConfig, Plan, make_plan
+from lextune.data.examples import Pool, Written, write_mixed
+from lextune.data.importers.intake import FORMATS, Options, find_format, import_source, take_in
+from lextune.data.lock import refuse_locked
+from lextune.data.mix import WRITES, MixConfig, check_mix
+from lextune.data.parts import write_split
+from lextune.data.sources import is_version
+from lextune.data.split import SplitConfig
+from lextune.data.warnings import Facts, OverWindow, cautions
 from lextune.expert.schema import load_schema
-from lextune.expert.task import get_task, instruction_document
+from lextune.expert.task import OUTPUT, as_chat, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowConfig
-
-WHOLE = ("contract", "row")  # a Drop of these is a document; the others are parts of one that goes on
 
 
 class DocumentsConfig(Config):
@@ -63,105 +65,150 @@ class ExamplesConfig(Config):
     """How documents are cut."""
     negatives: float = 0.3
     """Training windows without a clause for each window with one."""
+    balance: BalanceConfig = BalanceConfig()
+    """How training windows are chosen beyond that."""
+    mix: MixConfig = MixConfig()
+    """General instructions among the training examples."""
+    max_tokens: int | None = None
+    """Tokens in the longest example that is trained on; with it, longer ones are counted and warned about."""
 
 
 def run_documents(config: DocumentsConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Import the source folder or file into `documents.jsonl`; what did not go on is in `drops.jsonl`."""
+    """Import the source folder or file into `documents.jsonl`; what did not go on is in `drops.jsonl`.
+
+    A dataset version is taken as it is.
+    """
     path = Path(context.options["source"])
-    rows = path.is_file() and path.suffix.lower() == ".jsonl"
-    if rows != (config.task == "instruction"):
-        what = "a .jsonl file of instructions" if config.task == "instruction" else "contracts in CUAD's layout"
-        raise DataError(
-            f"the task {config.task} reads {what}", where=str(path), do="give such data, or change the recipe's task"
-        )
-    if rows:
-        imported = import_jsonl(path)
-        documents = [instruction_document(r.id, r.instruction, r.input, r.output) for r in imported.rows]
-        drops: Sequence[Drop] = imported.rejects
-    else:
-        contracts = import_cuad(path, load_schema(config.schema_name))
-        documents, drops = list(contracts.documents), contracts.rejects
-    write_jsonl(out / "documents.jsonl", documents)
-    write_jsonl(out / "drops.jsonl", drops)
-    dropped = sum(d.what in WHOLE for d in drops)
-    return {
-        "n_in": len(documents) + dropped,
-        "n_out": len(documents),
-        "n_dropped": dropped,
-        "rejects": len(drops),
-        "source": context.options.get("why", "given"),
-    }
+    if is_version(path):
+        return _take_version(config, path, out)
+    format = "cuad" if path.is_dir() else find_format(path)
+    _check_task(config.task, FORMATS[format].conversations, path)
+    items = import_source(path, Options(load_schema(config.schema_name)), format)
+    return {**take_in(items, out, path), "source": context.options.get("why", "given")}
+
+
+def _take_version(config: DocumentsConfig, path: Path, out: Path) -> Summary:
+    version = Artifact.open(path, kind="documents")
+    refuse_locked({str(path): version}, where="documents")
+    first = next(read_jsonl(version.file("documents.jsonl"), Document), None)
+    _check_task(config.task, first is not None and OUTPUT in first.labels, path)
+    for name in version.manifest.files:
+        shutil.copyfile(version.file(name), out / name)
+    summary = {key: version.manifest.summary[key] for key in ("n_in", "n_out", "n_dropped")}
+    return {**summary, "source": f"dataset version {version.hash[:12]}"}
+
+
+def _check_task(task: str, conversations: bool, path: Path) -> None:
+    if conversations == (task == "instruction"):
+        return
+    what = "rows of instructions" if task == "instruction" else "annotated contracts"
+    raise DataError(f"the task {task} reads {what}", where=str(path), do="give such data, or change the recipe's task")
 
 
 def run_split(config: SplitStageConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Divide documents by family; refuse a split that leaks; write the card of each part."""
-    documents = list(read_jsonl(inputs["documents"].file("documents.jsonl"), Document))
-    groups = families(documents, LEAK)
-    assignment = split_documents(documents, groups, config.split)
-    check_leakage(documents, assignment)
-    for name in SPLITS:
-        write_jsonl(out / f"{name}.jsonl", (d for d in documents if assignment.get(d.id) == name))
-    unused = left_out(documents, assignment)
-    write_jsonl(out / "drops.jsonl", unused)
-    write_atomic(out / "assignment.json", json.dumps(assignment, indent=0, sort_keys=True))
-    sizes: dict[str, int] = {name: sum(a == name for a in assignment.values()) for name in SPLITS}
-    card: dict[str, Any] = {
-        "documents": sizes,
-        "families": [list(g) for g in groups if len(g) > 1],
-        "leakage": "none found (Jaccard >= 0.5 or containment >= 0.7 of 5-word shingles)",
+    """Divide documents by family; refuse a split that leaks; lock the test; write the card of each part."""
+    found = write_split(inputs["documents"].file("documents.jsonl"), config.split, out)
+    card = {
+        **found,
         "source": inputs["documents"].manifest.summary.get("source"),
         "import_drops": sum(1 for _ in read_jsonl(inputs["documents"].file("drops.jsonl"), Drop)),
-        "parts": {name: _card([d for d in documents if assignment.get(d.id) == name]) for name in SPLITS},
     }
     write_atomic(out / "card.json", json.dumps(card, indent=1, ensure_ascii=False))
-    return {"n_in": len(documents), "n_out": len(assignment), "n_dropped": len(unused), **sizes}
-
-
-def _card(documents: Sequence[Document]) -> dict[str, Any]:
-    lengths = [len(d.text) for d in documents] or [0]
-    present = Counter(f for d in documents for f, label in d.labels.items() if label.present)
-    assessed = Counter(f for d in documents for f in d.labels)
-    return {
-        "n": len(documents),
-        "characters": {"mean": mean(lengths), "median": median(lengths), "max": max(lengths)},
-        "contract_types": dict(Counter(d.contract_type or "unknown" for d in documents).most_common()),
-        "fields_per_document": sum(present.values()) / max(1, len(documents)),
-        "presence": {f: {"present": present[f], "assessed": assessed[f]} for f in assessed},
-    }
+    sizes: dict[str, int] = found["documents"]
+    dropped = sum(1 for _ in read_jsonl(out / "drops.jsonl", Drop))
+    used = sum(sizes.values())
+    lock = found["test_lock"]["sha256"]
+    return {"n_in": used + dropped, "n_out": used, "n_dropped": dropped, **sizes, "test_lock": lock}
 
 
 def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Cut train and validation documents into examples; test documents are not opened."""
+    """Cut train and validation documents into examples; test documents are not opened.
+
+    Training examples are balanced and mixed; why some are left out or repeated is in `drops.jsonl` and
+    `balance.json`, what to know before training in `warnings.json`. `train_all.jsonl` holds all of them.
+
+    Raises:
+        DataError: no example has a label, or a document of the locked test is among those to learn from.
+    """
+    check_mix(config.mix, config.strategy)
+    parts = (read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document) for part in ("train", "validation"))
+    refuse_locked(inputs, chain.from_iterable(parts), "examples")
+    train = _pool(config, "train", inputs, out / "train_all.jsonl")
+    plan = make_plan(train.table, config.balance, config.negatives, context.seed)
+    written = write_mixed(out / "train.jsonl", train.rows(plan.order), config.mix, context.seed)
+    if not plan.order:
+        raise DataError("no training example has a label", where="train", do="check the labels and the schema")
+    write_jsonl(out / "drops.jsonl", train.drops(plan))
+    write_atomic(out / "balance.json", json.dumps(_balance(config, plan, written), indent=1, ensure_ascii=False))
+    found = cautions(_facts(config, train, plan))
+    write_atomic(out / "warnings.json", json.dumps([c.as_json() for c in found], indent=1, ensure_ascii=False))
+    kept = len(plan.order) - plan.repeated
+    return {
+        "n_in": len(train),
+        "n_out": kept,
+        "n_dropped": len(plan.dropped),
+        "repeated": plan.repeated,
+        "general": written.general,
+        "train_all": len(train),
+        "train": written.lines,
+        **_validation(config, inputs, out, context.seed),
+        **({"note": f"warnings: {', '.join(c.code.replace('_', ' ') for c in found)}"} if found else {}),
+    }
+
+
+def _pool(config: ExamplesConfig, part: str, inputs: Inputs, path: Path) -> Pool:
+    """Cut the documents of one part into examples, written to `path`."""
     task, schema = get_task(config.task), load_schema(config.schema_name)
     codec = Codec(resolve_base(config.base).path)
-    counts: dict[str, int] = {}
-    for part in ("train", "validation"):
-        documents = read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document)
-        rows = [e for d in documents for e in task.examples(d, schema, codec, config.window, config.strategy)]
-        counts[f"{part}_all"] = len(rows)
-        chosen = _balanced(rows, config.negatives if part == "train" else None, context.seed)
-        counts[part] = write_jsonl(out / f"{part}.jsonl", chosen)
-        if part == "train":
-            write_jsonl(out / "train_all.jsonl", rows)
-    if not counts["train"]:
-        raise DataError("no training example has a label", where="train", do="check the labels and the schema")
-    dropped = counts["train_all"] - counts["train"]
-    return {"n_in": counts["train_all"], "n_out": counts["train"], "n_dropped": dropped, **counts}
+
+    def is_long(example: Any) -> bool:
+        if config.max_tokens is None or config.strategy not in WRITES:
+            return False
+        chat = as_chat(schema, example)
+        return len(codec.prompt(chat.messages)) + len(codec.encode_plain(chat.completion)) + 1 > config.max_tokens
+
+    with Pool(path, is_long) as pool:
+        for document in read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document):
+            pool.add(document, task.examples(document, schema, codec, config.window, config.strategy))
+    return pool
 
 
-def _balanced(rows: Sequence[Any], negatives: float | None, seed: int) -> Iterator[Any]:
-    """Yield all positives and `negatives` times as many empty examples, in a seeded order."""
-    order = random.Random(seed)
-    positive = [r for r in rows if getattr(r, "positive", True)]
-    empty = [r for r in rows if not getattr(r, "positive", True)]
-    order.shuffle(empty)
-    kept = positive + (empty if negatives is None else empty[: round(negatives * len(positive))])
-    order.shuffle(kept)
-    yield from kept
+def _validation(config: ExamplesConfig, inputs: Inputs, out: Path, seed: int) -> dict[str, int]:
+    """Write all validation examples, in a seeded order."""
+    unordered = out / "validation_all.jsonl"
+    pool = _pool(config, "validation", inputs, unordered)
+    plan = make_plan(pool.table, BalanceConfig(), None, seed)
+    written = write_mixed(out / "validation.jsonl", pool.rows(plan.order), MixConfig(), seed)
+    unordered.unlink()
+    return {"validation_all": len(pool), "validation": written.lines}
+
+
+def _balance(config: ExamplesConfig, plan: Plan, written: Written) -> dict[str, Any]:
+    names = load_schema(config.schema_name).names
+    return {
+        "negatives": config.negatives,
+        "balance": config.balance.model_dump(mode="json"),
+        "mix": config.mix.model_dump(mode="json"),
+        "kept": len(plan.order) - plan.repeated,
+        "repeated": plan.repeated,
+        "dropped": dict(Counter(plan.dropped.values())),
+        "general": written.general,
+        "general_share": written.general / written.lines if written.lines else 0.0,
+        "fields": {names[number]: found._asdict() for number, found in plan.fields.items()},
+        "contract_types": plan.types,
+    }
+
+
+def _facts(config: ExamplesConfig, train: Pool, plan: Plan) -> Facts:
+    """Return what the warnings judge: the documents, and of the training examples those left out and too long."""
+    over = None
+    if config.max_tokens is not None and config.strategy in WRITES:
+        over = OverWindow(sum(train.longer[row] for row in plan.order), len(plan.order), config.max_tokens)
+    return train.counted.facts(over_window=over, negatives=sum(not train.table.positive[row] for row in plan.order))
 
 
 STAGES = (
-    Stage("documents", 1, (), DocumentsConfig, run_documents, "documents"),
-    Stage("split", 1, ("documents",), SplitStageConfig, run_split, "split"),
-    Stage("examples", 1, ("split",), ExamplesConfig, run_examples, "examples"),
+    Stage("documents", 2, (), DocumentsConfig, run_documents, "documents"),
+    Stage("split", 2, ("documents",), SplitStageConfig, run_split, "split"),
+    Stage("examples", 2, ("split",), ExamplesConfig, run_examples, "examples"),
 )

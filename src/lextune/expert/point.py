@@ -19,6 +19,9 @@ INSTRUCTION = (
 )
 
 
+GENERAL = "general-"  # what the document ids of general instructions begin with
+
+
 class ChatExample(BaseModel):
     """One training example for a generative strategy: a conversation and the answer that is learnt."""
 

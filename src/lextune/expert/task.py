@@ -69,12 +69,12 @@ class Instruction(Task):
     def examples(
         self, document: Document, schema: Schema, codec: Codec, window: WindowConfig, strategy: str
     ) -> Iterator[WindowExample | ChatExample]:
-        """Yield the one conversation that the row is."""
+        """Yield the one conversation that the row is, earlier turns first."""
         answer = document.labels[OUTPUT].answer
         if answer:
             yield ChatExample(
                 document_id=document.id,
-                messages=(Message(role="user", content=document.text),),
+                messages=(*document.turns, Message(role="user", content=document.text)),
                 completion=answer,
             )
 

@@ -1,114 +1,32 @@
-"""Chat templates written here, and tokenisation that content cannot escape from.
+"""A model folder's template, and tokenisation that content cannot escape from.
 
-A template turns messages into pieces. A *control* piece is one token of the model's own (`<|im_start|>`,
-`[INST]`); a *plain* piece is ordinary text. Plain pieces go through a tokenizer whose added tokens have been
-taken out, so that `<|im_end|>` or `[/INST]` inside a contract can never become a control id. Nothing of a
-model folder's own template is run.
+Plain pieces of a prompt go through a tokenizer whose added tokens have been taken out, so that `<|im_end|>` or
+`[/INST]` inside a contract can never become a control id. How each family writes a conversation is in
+`lextune.expert.rendering`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, NamedTuple
 
 from lextune.core.errors import ModelError
 from lextune.core.records import Message
+from lextune.expert.rendering import SMOLLM_SYSTEM, TEMPLATES, ChatTemplate, Piece
 from lextune.text.reading.base import well_formed
 
-SMOLLM_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+__all__ = ["SMOLLM_SYSTEM", "TEMPLATES", "ChatTemplate", "Codec", "Piece", "Token", "template_for"]
+MISTRAL = ("mistral", "mixtral")  # model types that Mistral's first tokenizer, which marks no turns, is known by
 
 
-class Piece(NamedTuple):
-    """A part of a rendered prompt: one control token, or plain text."""
+class Token(NamedTuple):
+    """One token of a rendered prompt. A character of several tokens is the text of the last of them."""
 
+    id: int
     text: str
     control: bool
-
-
-class ChatTemplate(BaseModel):
-    """How one family of models writes a conversation.
-
-    `kind` is `chatml` (every role between `start` and `stop`), `llama3`, or `mistral` (`[INST]` turns, the
-    system text inside the first user turn). `stop` is the token that ends an answer, `bos` the one that begins
-    a prompt.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    name: str
-    kind: str
-    stop: str
-    bos: str | None = None
-    default_system: str | None = None
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the template's definition, recorded with everything that was made with it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-    def pieces(self, messages: Sequence[Message], *, answer_next: bool) -> list[Piece]:
-        """Render messages; with `answer_next` the prompt ends where the model's answer starts."""
-        if self.kind == "mistral":
-            return self._mistral(messages)
-        if self.default_system and (not messages or messages[0].role != "system"):
-            messages = [Message(role="system", content=self.default_system), *messages]
-        return self._llama3(messages, answer_next) if self.kind == "llama3" else self._chatml(messages, answer_next)
-
-    def _chatml(self, messages: Sequence[Message], answer_next: bool) -> list[Piece]:
-        out: list[Piece] = []
-        for index, message in enumerate(messages):
-            out.append(Piece("<|im_start|>", True))
-            out.append(Piece(f"{message.role}\n{message.content}", False))
-            out.append(Piece("<|im_end|>", True))
-            if index + 1 < len(messages) or answer_next or message.role != "assistant":
-                out.append(Piece("\n", False))
-        if answer_next:
-            out += [Piece("<|im_start|>", True), Piece("assistant\n", False)]
-        return out
-
-    def _llama3(self, messages: Sequence[Message], answer_next: bool) -> list[Piece]:
-        def header(role: str) -> list[Piece]:
-            return [Piece("<|start_header_id|>", True), Piece(role, False), Piece("<|end_header_id|>", True)]
-
-        out = [Piece(self.bos, True)] if self.bos else []
-        for message in messages:
-            out += [
-                *header(message.role),
-                Piece(f"\n\n{message.content.strip()}", False),
-                Piece(self.stop, True),
-            ]
-        if answer_next:
-            out += [*header("assistant"), Piece("\n\n", False)]
-        return out
-
-    def _mistral(self, messages: Sequence[Message]) -> list[Piece]:
-        out = [Piece(self.bos, True)] if self.bos else []
-        system = ""
-        for message in messages:
-            if message.role == "system":
-                system = f"{message.content}\n\n"
-            elif message.role == "user":
-                content = f"{system}{message.content}"
-                out += [Piece("[INST]", True), Piece(content, False), Piece("[/INST]", True)]
-                system = ""
-            else:
-                out += [Piece(message.content, False), Piece("</s>", True)]
-        return out
-
-
-TEMPLATES = {
-    template.name: template
-    for template in (
-        ChatTemplate(name="smollm", kind="chatml", stop="<|im_end|>", default_system=SMOLLM_SYSTEM),
-        ChatTemplate(name="chatml", kind="chatml", stop="<|im_end|>"),
-        ChatTemplate(name="llama3", kind="llama3", stop="<|eot_id|>", bos="<|begin_of_text|>"),
-        ChatTemplate(name="mistral-v3", kind="mistral", stop="</s>", bos="<s>"),
-    )
-}
 
 
 def template_for(base: Path) -> ChatTemplate:
@@ -117,24 +35,46 @@ def template_for(base: Path) -> ChatTemplate:
     Raises:
         ModelError: no template written here fits.
     """
-    added = set(_added_tokens(base))
-    model_type = json.loads((base / "config.json").read_text(encoding="utf-8")).get("model_type")
+    raw = _tokenizer(base)
+    model_type = str(_config(base).get("model_type"))
+    name = _family({entry["content"] for entry in raw.get("added_tokens", [])}, model_type, raw)
+    if name is None:
+        raise ModelError(
+            "no chat template is known for this model",
+            where=base.name,
+            do=f"use a model of these families: {', '.join(TEMPLATES)}",
+        )
+    return TEMPLATES[name]
+
+
+def _family(added: set[str], model_type: str, raw: dict[str, Any]) -> str | None:
     if {"<|im_start|>", "<|im_end|>"} <= added:
-        return TEMPLATES["smollm" if model_type == "llama" else "chatml"]
+        return _chatml_family(added, model_type)
     if "<|start_header_id|>" in added:
-        return TEMPLATES["llama3"]
+        return "llama3.1" if "<|eom_id|>" in added else "llama3"
     if {"[INST]", "[/INST]"} <= added:
-        return TEMPLATES["mistral-v3"]
-    raise ModelError(
-        "no chat template is known for this model",
-        where=base.name,
-        do=f"use a model of these families: {', '.join(TEMPLATES)}",
-    )
+        if "[SYSTEM_PROMPT]" in added:
+            return "mistral-v7"
+        return "mistral-v3" if raw.get("model", {}).get("byte_fallback") else "mistral-tekken"
+    return "mistral-v1" if model_type in MISTRAL and {"<s>", "</s>"} <= added else None
 
 
-def _added_tokens(base: Path) -> list[str]:
-    data = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
-    return [entry["content"] for entry in data.get("added_tokens", [])]
+def _chatml_family(added: set[str], model_type: str) -> str:
+    if model_type == "llama":
+        return "smollm"
+    if not model_type.startswith("qwen"):
+        return "chatml"
+    if "<think>" in added:
+        return "qwen3"
+    return "qwen2.5" if "<tool_call>" in added else "qwen2"
+
+
+def _tokenizer(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
 
 
 class Codec:
@@ -149,17 +89,15 @@ class Codec:
         from tokenizers import Tokenizer
 
         self.template = template or template_for(folder)
-        raw = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        raw = _tokenizer(folder)
         self.control: dict[str, int] = {entry["content"]: entry["id"] for entry in raw.get("added_tokens", [])}
         self._ids = frozenset(self.control.values())
         self._whole = Tokenizer.from_str(json.dumps(raw))
-        raw["added_tokens"], raw["post_processor"] = [], None
-        self._plain = Tokenizer.from_str(json.dumps(raw))
+        self._plain = Tokenizer.from_str(json.dumps(_without_control(raw)))
         self._plain.no_truncation()
         self.stop_id = self.control_id(self.template.stop)
         self.pad_id = self._pick_pad()
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        self.context: int | None = config.get("max_position_embeddings")
+        self.context: int | None = _config(folder).get("max_position_embeddings")
 
     def _pick_pad(self) -> int:
         for name in ("<|endoftext|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>"):
@@ -200,16 +138,60 @@ class Codec:
 
     def encode(self, pieces: Iterable[Piece]) -> list[int]:
         """Return the ids of a rendered prompt."""
+        pieces = list(pieces)
+        plain = iter(self.encode_many([piece.text for piece in pieces if not piece.control]))
         ids: list[int] = []
         for piece in pieces:
-            ids += [self.control_id(piece.text)] if piece.control else self.encode_plain(piece.text)
+            ids += [self.control_id(piece.text)] if piece.control else next(plain)
         return ids
+
+    def tokens(self, pieces: Iterable[Piece]) -> list[Token]:
+        """Return what `encode` gives with the text of each token; the texts together are the pieces' text."""
+        out: list[Token] = []
+        for piece in pieces:
+            if piece.control:
+                out.append(Token(self.control_id(piece.text), piece.text, True))
+                continue
+            text = well_formed(piece.text)
+            places = self._places(text)
+            starts = [*(start for _, start in places[1:]), len(text)]
+            out += [Token(i, text[a:b], False) for (i, a), b in zip(places, starts, strict=False)]
+        return out
+
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        """Return (id, where it starts in the text); the first starts at 0, so that no text is left out."""
+        encoded = self._plain.encode(text, add_special_tokens=False)
+        places = [(i, span[0]) for i, span in zip(encoded.ids, encoded.offsets, strict=True)]
+        if not self._ids.isdisjoint(encoded.ids):
+            places = [(i, at) for at, character in enumerate(text) for i in self._spelled(character)]
+        return [(places[0][0], 0), *places[1:]] if places else []
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the ids of messages with the answer to come next."""
         return self.encode(self.template.pieces(messages, answer_next=True))
 
+    def answer(self, text: str) -> list[int]:
+        """Return the ids of an answer, which a model learns after a prompt's: its text and the stop token."""
+        return self.encode(self.template.answer(text))
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, control tokens left out."""
         text = self._whole.decode([i for i in ids if i not in self._ids], skip_special_tokens=False)
         return str(text)
+
+
+def _without_control(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a tokenizer that knows no control tokens and adds none.
+
+    A `Metaspace` step that begins a text with a space leaves it out where one is there already; SentencePiece,
+    which it stands for, never does. So it is replaced by SentencePiece's rule.
+    """
+    plain = {**raw, "added_tokens": [], "post_processor": None}
+    step = raw.get("pre_tokenizer") or {}
+    if step.get("type") == "Metaspace" and raw.get("normalizer") is None and step.get("split") is False:
+        space = step["replacement"]
+        steps: list[dict[str, Any]] = [{"type": "Replace", "pattern": {"String": " "}, "content": space}]
+        if step.get("prepend_scheme") != "never":
+            steps.insert(0, {"type": "Prepend", "prepend": space})
+        plain |= {"normalizer": {"type": "Sequence", "normalizers": steps}, "pre_tokenizer": None}
+    return plain

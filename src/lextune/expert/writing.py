@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 
 from lextune.core.records import Document, FieldAnswer, Message, Prediction, Usage
 from lextune.expert.answering import Identified, Identity, converse
@@ -38,7 +39,7 @@ class WritingExpert(Identified):
         self._generator, self._codec, self._shots = generator, codec, shots
 
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
-        """Write the answer to one document.
+        """Write the answer to one document: system messages, worked examples, earlier turns, then its text.
 
         Nothing is quoted, so that every answer is marked for review, whatever `min_confidence` says.
 
@@ -46,14 +47,14 @@ class WritingExpert(Identified):
             ContextError: the document is longer than the model's context.
         """
         started = time.perf_counter()
-        messages = [
+        shots = [
             Message(role=role, content=text)
             for shot in self._shots
             for role, text in zip(("user", "assistant"), shot, strict=True)
         ]
-        done = self.chat(
-            [*messages, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS)
-        )
+        system = list(takewhile(lambda turn: turn.role == "system", document.turns))
+        said = [*system, *shots, *document.turns[len(system) :]]
+        done = self.chat([*said, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS))
         field = self.schema.names[0]
         sure = UNKNOWN if done.confidence is None else done.confidence
         answer = FieldAnswer(answer=done.text.strip(), quotes=(), confidence=round(sure, 4), status="review")

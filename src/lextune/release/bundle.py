@@ -20,6 +20,7 @@ from lextune.expert.linear import VOCABULARY, WEIGHTS
 from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig
+from lextune.text.cleaning import CleanOptions
 
 
 class BundleConfig(Config):
@@ -35,6 +36,8 @@ class BundleConfig(Config):
     """The base model: a name, a hub id, or a folder."""
     window: WindowConfig
     """How documents are cut."""
+    clean: CleanOptions | None = None
+    """How every document is cleaned before it is read; null for not at all."""
     engine: str = "openvino"
     """The engine it was measured with."""
 
@@ -88,6 +91,7 @@ def _info(config: BundleConfig, model: Artifact) -> dict[str, Any]:
         "weights": model.hash,
         "engine": config.engine,
         "window": config.window.model_dump(),
+        "clean": config.clean and config.clean.model_dump(),
         "template": template.model_dump(),
         "template_sha256": template.sha256,
         "fields": note["fields"],

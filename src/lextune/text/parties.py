@@ -19,7 +19,7 @@ _SUFFIX = (
     r"|Pty|PTY|Ltda|LTDA|GmbH|GMBH|AG|A\.G|S\.?A|S/A|S\.A\.S|S\.p\.A|S\.?r\.?l|SRL|SARL|S\.à r\.l|B\.?V|N\.?V"
     r"|Oy|AB|A/S|K\.K|Trust|TRUST|Fund|FUND|Bank|BANK)"
 )
-_ENDS = re.compile(rf"(?<![\w.]){_SUFFIX}(?!\w)\.?(?:,?\s*(?:{_SUFFIX}|KG)(?!\w)\.?)*")
+COMPANY_SUFFIX = re.compile(rf"(?<![\w.]){_SUFFIX}(?!\w)\.?(?:,?\s*(?:{_SUFFIX}|KG)(?!\w)\.?)*")
 _BETWEEN = re.compile(r"\b(?:by and between|by and among|between|among(?:st)?)\b:?", re.I)
 _TERM = re.compile(
     r"[(\[]\s*(?:[^()\[\]]*[\"“”„'‘’ʺ][^()\[\]]*"
@@ -70,8 +70,8 @@ def read_parties(text: str) -> list[str] | None:
         names += _from_sentence(piece) if len(piece.split()) > LONG else _from_piece(piece)
     unique = list({party_key(name): name for name in reversed(names) if party_key(name)}.values())[::-1]
     full = [name for name in unique if not _is_short_for_another(name, unique)]
-    if sum(_ENDS.search(name) is not None for name in full) > 1:  # one word beside companies is a defined term
-        full = [name for name in full if len(name.split()) > 1 or _ENDS.search(name)]
+    if sum(COMPANY_SUFFIX.search(name) is not None for name in full) > 1:  # one word beside companies is a defined term
+        full = [name for name in full if len(name.split()) > 1 or COMPANY_SUFFIX.search(name)]
     return full or None
 
 
@@ -102,7 +102,7 @@ def party_key(name: str) -> str:
 def _from_piece(piece: str) -> list[str]:
     bare = _QUOTED.sub(" ", _TERM.sub(" ", piece))
     bare = _LAST_BRACKET.sub("", " ".join(bare.split()))
-    if not _ENDS.search(bare) and _META.search(piece):
+    if not COMPANY_SUFFIX.search(bare) and _META.search(piece):
         return []
     return [name for part in _split(bare) if (name := _tidy(part))]
 
@@ -114,7 +114,7 @@ def _from_sentence(text: str) -> list[str]:
     names = []
     for chunk in re.split(r"\)[,;]?\s*(?:and\b|;|,)?\s*", _mark_terms(rest)):
         head, mark, term = chunk.strip().partition("\x00")
-        if not _ENDS.search(head) and (not mark or term == _TOGETHER):
+        if not COMPANY_SUFFIX.search(head) and (not mark or term == _TOGETHER):
             continue
         if not _META.search(head) and head[:1].isupper():
             names += [name for part in _split(head) if (name := _tidy(part))]
@@ -129,7 +129,7 @@ def _mark_terms(text: str) -> str:
 def _split(text: str) -> list[str]:
     """Split "A, Inc., B LLC and C Ltd." after the company suffixes."""
     parts, at = [], 0
-    for match in _ENDS.finditer(text):
+    for match in COMPANY_SUFFIX.finditer(text):
         joint = re.match(r"\s*(?:,\s*(?:and\s+)?|\s+and\s+|\s*&\s+)(?=[A-Z])", text[match.end() :])
         if joint is not None:
             parts.append(text[at : match.end()])
@@ -144,7 +144,7 @@ def _tidy(text: str) -> str | None:
         return None
     if _ROLE.fullmatch(name.rstrip(".")) or _OTHER_NAME.match(name):
         return None
-    return name if name[0].isupper() or name[0].isdigit() or _ENDS.search(name) or "." in name else None
+    return name if name[0].isupper() or name[0].isdigit() or COMPANY_SUFFIX.search(name) or "." in name else None
 
 
 def _is_short_for_another(name: str, names: Sequence[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from lextune.core.records import Document
 from lextune.core.stage import Context
+from lextune.expert.point import GENERAL
 from lextune.expert.readers import Passage
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
@@ -28,7 +29,7 @@ def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tu
     if strategy == "text":
         return schema.names
     if strategy == "point":
-        text = "\n".join(e.completion for e in examples)
+        text = "\n".join(e.completion for e in examples if not e.document_id.startswith(GENERAL))
         return tuple(n for n in schema.names if f"{json.dumps(n, ensure_ascii=False)}:" in text)
     rows = [e for e in examples if isinstance(e, WindowExample)]
     seen = {f for e in rows for row in e.positives for f in row}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lextune.core.errors import DataError
+from lextune.core.records import Message
 from lextune.expert.head import tag_input
 from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
@@ -20,19 +21,20 @@ PROBE_ROWS = 4
 
 
 def check_chat(examples: Sequence[ChatExample], codec: Codec, config: TrainConfig) -> dict[str, Any]:
-    """Check conversations: every row learns its stop token and something before it; too long ones are counted.
+    """Check conversations: every row learns its answer and stop token after the prompt that serving sends.
+
+    Rows that are too long are counted.
 
     Raises:
-        DataError: a row has no answer, its stop token is not learnt, or every row is too long.
+        DataError: a row has no answer, its stop token is not learnt, its prompt changes once it is answered, it
+            learns other tokens than its answer's, or every row is too long.
     """
     rows = []
     for example in examples:
         row = chat_row(example, codec)
-        labels = row["labels"]
         if not example.completion.strip():
             raise DataError("a training example without an answer", where=example.document_id, do="remove the row")
-        if labels[-1] != codec.stop_id:
-            raise DataError("the stop token is not learnt", where=example.document_id, do="report this: it is a bug")
+        check_learnt(example, row, codec)
         rows.append(row)
     fit = fitting(rows, config.max_tokens, "train")
     return {
@@ -41,6 +43,31 @@ def check_chat(examples: Sequence[ChatExample], codec: Codec, config: TrainConfi
         "learnt_tokens": sum(label != NOT_LEARNT for row in fit for label in row["labels"]),
         **_lengths([len(row["input_ids"]) for row in fit]),
     }
+
+
+def check_learnt(example: ChatExample, row: Mapping[str, Sequence[int]], codec: Codec) -> None:
+    """Check one row against its template: prompt, then answer and stop token, and only these two learnt.
+
+    Raises:
+        DataError: the stop token is not learnt, the prompt is not the beginning of the prompt with its answer, or
+            what is learnt is not the answer.
+    """
+    where, bug = example.document_id, "report this: it is a bug"
+    if row["labels"][-1] != codec.stop_id:
+        raise DataError("the stop token is not learnt", where=where, do=bug)
+    answered = [*example.messages, Message(role="assistant", content=example.completion)]
+    prompt = codec.template.pieces(example.messages, answer_next=True)
+    whole = codec.template.pieces(answered, answer_next=False)
+    if whole[: len(prompt)] != prompt:
+        raise DataError(
+            "the prompt changes once it is answered",
+            where=where,
+            do="let a user's message be the last before the answer",
+        )
+    answer = codec.encode(whole[len(prompt) :])
+    asked = len(row["input_ids"]) - len(answer)
+    if [*row["input_ids"]] != codec.encode(whole) or [*row["labels"]] != [NOT_LEARNT] * asked + answer:
+        raise DataError("the answer is not what is learnt", where=where, do=bug)
 
 
 def check_windows(examples: Sequence[WindowExample], codec: Codec, config: TrainConfig) -> dict[str, Any]:

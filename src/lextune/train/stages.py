@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pydantic import RootModel
+
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic
 from lextune.core.recipe import Config
 from lextune.core.records import Document
@@ -64,12 +66,15 @@ class CalibrateConfig(Config):
     """What thresholds are chosen for."""
 
 
+class _Example(RootModel[WindowExample | ChatExample]):
+    """A line of examples: a window, or a conversation (a row, or a general instruction among windows)."""
+
+
 def _examples(artifact: Artifact, part: str, strategy: str, schema: Schema) -> list[Any]:
+    file = artifact.file(f"{part}.jsonl")
     if strategy == "tag":
-        return list(read_jsonl(artifact.file(f"{part}.jsonl"), WindowExample))
-    windows = artifact.manifest.config["task"] == "clause-extraction"
-    model: Any = WindowExample if windows else ChatExample
-    return [as_chat(schema, e) for e in read_jsonl(artifact.file(f"{part}.jsonl"), model)]
+        return list(read_jsonl(file, WindowExample))
+    return [as_chat(schema, line.root) for line in read_jsonl(file, _Example)]
 
 
 def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> Summary:

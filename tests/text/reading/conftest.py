@@ -7,9 +7,11 @@ import zlib
 from collections.abc import Callable
 
 import docx
+import pypdfium2
 import pytest
 from docx.document import Document as WordDocument
 from reportlab.lib.pagesizes import A4
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 
@@ -39,6 +41,20 @@ def make_raw_pdf(content: bytes) -> bytes:
     return body + b"trailer<</Size 6/Root 1 0 R>>\n%%EOF"
 
 
+def make_scan(pdf: bytes, dpi: int, stamp: str = "") -> bytes:
+    """The PDF that a scanner would make of the pages of another; `stamp` is text on each."""
+    stream = io.BytesIO()
+    canvas = Canvas(stream, pagesize=A4)
+    for page in pypdfium2.PdfDocument(pdf):
+        picture = io.BytesIO()
+        page.render(scale=dpi / 72).to_pil().convert("L").save(picture, "JPEG", quality=80)
+        canvas.drawImage(ImageReader(picture), 0, 0, *A4)
+        canvas.drawString(72, 20, stamp)
+        canvas.showPage()
+    canvas.save()
+    return stream.getvalue()
+
+
 def make_docx(build: Callable[[WordDocument], None]) -> bytes:
     """A Word document, as `build` fills it."""
     document = docx.Document()
@@ -56,6 +72,11 @@ def pdf_of() -> Callable[[list[str]], bytes]:
 @pytest.fixture(scope="session")
 def raw_pdf_of() -> Callable[[bytes], bytes]:
     return make_raw_pdf
+
+
+@pytest.fixture(scope="session")
+def scan_of() -> Callable[..., bytes]:
+    return make_scan
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,7 @@ def test_what_no_parser_should_return_or_raise_is_answered(monkeypatch: pytest.M
     def fail(data: bytes, limits: Limits) -> NoReturn:
         raise KeyError("unforeseen")
 
-    assert child._answer(lambda data, limits: Parsed("a\ud800b"), "pdf", Limits())[1] == "a\ufffdb"
+    assert child._answer(lambda data, limits: Parsed("a\ud800b"), "pdf", Limits())[1] == "a\ufffdb".encode()
     assert child._answer(fail, "pdf", Limits())[0]["refused"] == "this PDF file is damaged (KeyError)"
 
 

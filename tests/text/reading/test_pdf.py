@@ -15,7 +15,8 @@ from reportlab.pdfgen.canvas import Canvas
 from lextune.core.errors import DocumentError
 from lextune.text.reading import Limits, read_document
 from lextune.text.reading.base import Parsed
-from lextune.text.reading.pdf import _join, _plain, _plain_hyphens, parse_pdf
+from lextune.text.reading.pages import join_pages, plain_hyphens
+from lextune.text.reading.pdf import _plain_page, parse_pdf
 
 Pdf = Callable[[list[str]], bytes]
 
@@ -41,7 +42,7 @@ def test_pages_are_joined_and_their_spans_cover_the_text(pdf_of: Pdf) -> None:
 @given(st.lists(st.text("ab \n", max_size=8), min_size=1, max_size=6))
 @settings(max_examples=60)
 def test_spans_of_any_pages(texts: list[str]) -> None:
-    parsed: Parsed = _join(texts)
+    parsed: Parsed = join_pages(texts)
     assert parsed.text == "\n".join(texts)
     assert parsed.pages[0][0] == 0
     assert parsed.pages[-1][1] == len(parsed.text)
@@ -64,7 +65,7 @@ def test_spans_of_any_pages(texts: list[str]) -> None:
     ],
 )
 def test_characters_are_made_plain(raw: str, expected: str) -> None:
-    assert _plain(raw) == expected
+    assert _plain_page(raw) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_characters_are_made_plain(raw: str, expected: str) -> None:
     ],
 )
 def test_hyphens_at_line_ends(texts: list[str], expected: list[str]) -> None:
-    assert _plain_hyphens(texts) == expected
+    assert plain_hyphens(texts) == expected
 
 
 def test_what_was_typed_into_a_form_is_text() -> None:
@@ -112,12 +113,31 @@ def test_a_pdf_that_opens_without_a_password_is_read(pdf_of: Pdf) -> None:
     assert parse_pdf(encrypted(pdf_of(["open to all"]), "", "owner"), Limits()).text == "open to all"
 
 
-def test_scans_are_refused(pdf_of: Pdf) -> None:
-    assert refusal(pdf_of(["", ""])) == (
-        "none of its 2 pages has any text: this is probably a scan, and recognising text in images is not"
-        " available\n  -> give a PDF with a text layer (run it through an OCR program first)"
+def test_pages_without_text_are_refused_unless_they_are_pictures(pdf_of: Pdf, scan_of: Callable[..., bytes]) -> None:
+    with pytest.raises(DocumentError, match="the document has no text"):
+        read_document(pdf_of(["", ""]))
+    with pytest.raises(DocumentError) as caught:
+        read_document(scan_of(pdf_of(["one", "two"]), 50), name="a.pdf")
+    assert str(caught.value) == (
+        "a.pdf: none of its 2 pages has any text: this is probably a scan, and recognising text in images is off\n"
+        "  -> give a document with a text layer, or turn recognition on "
+        "(--ocr, or ocr=True in Python; it needs tesseract)"
     )
-    assert refusal(pdf_of([""])).startswith("its only page has no text")
+    with pytest.raises(DocumentError, match="its only page has no text"):
+        read_document(scan_of(pdf_of(["one"]), 50))
+
+
+def test_pages_that_are_pictures_are_named(pdf_of: Pdf, scan_of: Callable[..., bytes]) -> None:
+    """A page of a scan may carry a stamp in text; a page of text may carry a small picture."""
+    pages = [pdf_of(["A page of text."]), scan_of(pdf_of(["scanned"]), 50), scan_of(pdf_of(["signed"]), 50, "Stamp 7")]
+    writer = pypdf.PdfWriter()
+    for page in [*pages, pdf_of([""])]:
+        writer.append(io.BytesIO(page))
+    stream = io.BytesIO()
+    writer.write(stream)
+    document = read_document(stream.getvalue(), name="a.pdf")
+    assert document.tags == {"scanned_pages": "2 3"}
+    assert document.text == "A page of text.\n\nStamp 7\n"
 
 
 def test_damaged_files_are_refused(pdf_of: Pdf) -> None:

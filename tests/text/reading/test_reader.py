@@ -86,6 +86,12 @@ def test_the_name_defaults_to_the_file(tmp_path: Path) -> None:
         (b"<p>a fragment</p>", "a.txt", "txt"),
         (b"# Notes", "a.md", "txt"),
         (b"nul \x00 in a text", "a.txt", "txt"),
+        (b"\x89PNG\r\n", "a.txt", "image"),
+        (b"From: a@b.example\r\nSubject: x\r\n\r\nHello", "a.eml", "eml"),
+        (b"From: a@b.example\nMIME-Version: 1.0\n\nHello", "a", "eml"),
+        (b"From a@b.example Mon Jan  1\nReceived: x\n\nHello", "a.mbox", "eml"),
+        (b"To: Counsel\nFrom: Board\nRe: Lease\n\nMessage-ID: none", "memo", "txt"),
+        (b"From: a@b.example\nMIME-Version: 1.0\n\nHello", "a.txt", "txt"),
     ],
 )
 def test_content_decides_before_the_extension(data: bytes, name: str, kind: str) -> None:
@@ -125,9 +131,18 @@ def test_sniffing_many_comments_takes_no_time() -> None:
         (
             b"{\\rtf1 x}",
             "a.rtf",
-            "an RTF file\n  -> save it as .docx; lextune reads TXT (UTF-8), PDF, DOCX and HTML",
+            "an RTF file\n  -> save it as .docx; lextune reads TXT (UTF-8), PDF, DOCX, HTML and EML",
         ),
-        (b"\x89PNG\r\n", "scan.png", "an image; recognising text in images is not available"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "a.msg",
+            "an Outlook message (.msg)\n  -> save it as .eml;",
+        ),
+        (
+            b"\x89PNG\r\n",
+            "scan.png",
+            "this is an image, and recognising text in images is off\n  -> give a document with a text layer, or turn",
+        ),
     ],
 )
 def test_refusals(data: bytes, name: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`lextune data fetch|synth|check`."""
+"""`lextune data ...`: fetch, generate and check here; the other commands come from the modules `data_*`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from typing import Annotated
 import typer
 
 from lextune.apps.cli.console import Command, out, print_json
+from lextune.apps.cli.data_clean import clean
+from lextune.apps.cli.data_dedupe import conflicts, dedupe
+from lextune.apps.cli.data_exchange import export, import_data
+from lextune.apps.cli.data_preview import preview
+from lextune.apps.cli.data_privacy import personal, pseudonymise, restore
+from lextune.apps.cli.data_quality import agreement, spotcheck, suspects
+from lextune.apps.cli.data_versions import card, diff
 from lextune.core.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch, generate and check annotated documents.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Curate documents: from any source to a dataset version."
+)
 
 
 @app.command()
@@ -69,6 +78,14 @@ def check(
     out.print(f"{len(imported.rejects)} rejects{' (--json lists all of them):' if imported.rejects else ''}")
     for line in summarise(imported.rejects).splitlines():
         out.print(f"  {line}", markup=False)
+
+
+app.command("import")(import_data)
+for curation in (
+    *(export, preview, clean, dedupe, conflicts, spotcheck, suspects, agreement),
+    *(personal, pseudonymise, restore, card, diff),
+):
+    app.command()(curation)
 
 
 def command(name: str) -> Command:

@@ -19,7 +19,7 @@ COMMANDS = {
     "extract": ("use", "Read documents with a release and print their records."),
     "evaluate": ("use", "Evaluate a release on annotated contracts, beside the baselines."),
     "serve": ("use", "Serve a release over HTTP (OpenAI-compatible where it generates)."),
-    "data": ("data", "Fetch, generate and check annotated documents."),
+    "data": ("data", "Curate documents: from any source to a dataset version."),
     "model": ("model", "Fetch and list base models."),
     "release": ("release", "Verify a release, or merge an adapter."),
     "show": ("inspect", "Show what an artifact is."),

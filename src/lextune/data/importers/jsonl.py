@@ -1,98 +1,165 @@
-"""Instruction data: one JSON object a line, {"instruction": ..., "input": ..., "output": ...}."""
+"""Rows in JSON: one object a line (JSON Lines, also gzipped), or a file that is one array of objects."""
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Iterator
+from json import JSONDecodeError, JSONDecoder
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from lextune.core.errors import DataError
-from lextune.core.records import Drop
+from lextune.core.errors import DataError, shorten
 from lextune.data.importers.labels import read_text
-from lextune.data.importers.report import Mistake, refuse
+from lextune.data.importers.lines import Row, read_lines, stem, unchanged
+from lextune.data.importers.report import Mistake
 
-DO = 'write every line as {"instruction": "...", "input": "...", "output": "..."}'
+MAX_ARRAY = 64 << 20
+"""Bytes of a JSON array at most: it is held in memory whole, which JSON Lines are not."""
 
-
-class InstructionRow(BaseModel):
-    """One example: what is asked, of which text (may be empty), and the answer wanted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    id: str
-    instruction: str
-    input: str = Field(default="")
-    output: str
-
-
-class ImportedRows(NamedTuple):
-    """Rows that were read, and those that were not, each with its reason."""
-
-    rows: tuple[InstructionRow, ...]
-    rejects: list[Drop]
+_KINDS = {
+    list: "a list",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a truth value",
+    type(None): "null",
+}
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def import_jsonl(path: Path) -> ImportedRows:
-    """Read instruction rows.
+class NotPlainError(ValueError):
+    """JSON that says two things at once, or a number that JSON does not have."""
 
-    A row without an `id` is named after file and line. Rows that are well formed and of no use - an empty
-    instruction or output, a repeated row, another output for a question already answered - are rejects.
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise NotPlainError(f"the key {shorten(repeated, 40)!r} occurs twice in one object")
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise NotPlainError(f"{name} is no JSON value")
+
+
+_STRICT = JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_LENIENT = JSONDecoder()
+
+
+def parse_json(text: str) -> Any:
+    """Return a JSON value; an object with a key twice, NaN and Infinity are refused.
 
     Raises:
-        DataError: the file is missing, not UTF-8 or without rows; or lines are not JSON objects, lack a key,
-            have an unknown one, a value that is no string, or an id that occurred before (one error for all
-            of them, with their number and the first five).
+        ValueError: with what is wrong and the column.
     """
-    _, text = read_text(path)
-    rows: dict[str, InstructionRow] = {}
-    answered: dict[tuple[str, str], InstructionRow] = {}
-    mistakes, rejects = list[Mistake](), []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path.name}:{number}"
-        row = _parse(line, f"{path.stem}-{number}")
-        if isinstance(row, str):
-            mistakes.append(Mistake(where, row))
-        elif row.id in rows:
-            mistakes.append(Mistake(where, f"the id {row.id!r} occurs a second time"))
-        elif reason := _useless(row, answered):
-            rejects.append(Drop(what="row", where=where, reason=reason))
+    try:
+        return _STRICT.decode(text)
+    except NotPlainError:
+        raise
+    except JSONDecodeError as error:
+        raise ValueError(f"not JSON: {_problem(error)}") from None
+    except RecursionError:
+        raise ValueError("not JSON: nested too deeply at column 1") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise ValueError(f"not JSON: {error}") from None
+
+
+def _problem(error: JSONDecodeError) -> str:
+    return f"{error.msg.removesuffix(' at')} at column {error.colno}"
+
+
+def read_json_lines(path: Path) -> Iterator[Row | Mistake]:
+    """Yield the rows of a JSON Lines file; empty lines are passed over.
+
+    Raises:
+        DataError: see `lextune.data.importers.lines.read_lines`.
+    """
+    name = stem(path)
+    for line in read_lines(path):
+        where = f"{path.name}:{line.number}"
+        if line.problem:
+            yield Mistake(where, line.problem)
+        elif line.text and not line.text.isspace():
+            yield _row(line.text, where, f"{name}-{line.number}")
+
+
+def _row(text: str, where: str, name: str) -> Row | Mistake:
+    try:
+        value = parse_json(text)
+    except ValueError as error:
+        cut = "" if text.endswith("\n") else "; the file ends in this line: it may be cut off"
+        return Mistake(where, f"{error}{cut}")
+    return _as_row(value, where, name)
+
+
+def _as_row(value: Any, where: str, name: str) -> Row | Mistake:
+    if isinstance(value, dict):
+        return Row(where, name, value)
+    return Mistake(where, f"not a JSON object but {_KINDS[type(value)]}")
+
+
+def read_json_array(path: Path) -> Iterator[Row | Mistake]:
+    """Yield the objects of a file that is one JSON array, with the line on which each begins.
+
+    Raises:
+        DataError: larger than `MAX_ARRAY`, not UTF-8, not JSON (nothing after the place can be read), or changed
+            while it was read.
+    """
+    with unchanged(path):
+        if path.stat().st_size > MAX_ARRAY:
+            what = f"a JSON array of {path.stat().st_size:,} bytes; {MAX_ARRAY:,} is the most"
+            raise DataError(what, where=str(path), do="write it as JSON Lines: one object a line, no brackets")
+        text = read_text(path)[1]
+        yield from _elements(text, path)
+
+
+def _elements(text: str, path: Path) -> Iterator[Row | Mistake]:
+    position, line, counted, index = _after_space(text, 0) + 1, 1, 0, 0
+    position = _after_space(text, position)
+    if text[position : position + 1] == "]":
+        return
+    while True:
+        line, counted = line + text.count("\n", counted, position), position
+        index += 1
+        try:
+            value, end = _element(text, position)
+        except (ValueError, RecursionError) as error:
+            raise _broken(error, path, line) from None
+        where = f"{path.name}:{line}"
+        if isinstance(value, NotPlainError):
+            yield Mistake(where, str(value))
         else:
-            rows[row.id] = answered[row.instruction, row.input] = row
-    if mistakes:
-        raise refuse(mistakes, str(path), DO)
-    if not rows:
-        raise DataError("no usable rows in the file", where=str(path), do=DO)
-    return ImportedRows(tuple(rows.values()), rejects)
+            yield _as_row(value, where, f"{stem(path)}-{index}")
+        end = _after_space(text, end)
+        mark = text[end : end + 1]
+        if mark == "]":
+            return
+        if mark != ",":
+            line += text.count("\n", counted, end)
+            raise _broken(JSONDecodeError("Expecting ',' or ']'", text, end), path, line)
+        position = _after_space(text, end + 1)
 
 
-def _parse(line: str, name: str) -> InstructionRow | str:
-    """Return the row on a line, or what is wrong with it."""
+def _element(text: str, position: int) -> tuple[Any, int]:
+    """Return the value that begins at `position` and where it ends; a NotPlainError where it is none to use."""
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        what, column = getattr(error, "msg", "nested too deeply"), getattr(error, "colno", 1)
-        return f"not JSON: {what} at column {column}"
-    if not isinstance(value, dict):
-        return f"not a JSON object but a {type(value).__name__}"
-    try:
-        return InstructionRow.model_validate({"id": name, **value})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = first["loc"][0]
-        if first["type"] == "missing":
-            return f"{key!r} is missing"
-        return f"unknown key {key!r}" if first["type"] == "extra_forbidden" else f"{key!r} is not a string"
+        return _STRICT.raw_decode(text, position)
+    except NotPlainError as refused:
+        return refused, _LENIENT.raw_decode(text, position)[1]
 
 
-def _useless(row: InstructionRow, answered: dict[tuple[str, str], InstructionRow]) -> str | None:
-    if not row.instruction.strip():
-        return "the instruction is empty"
-    if not row.output.strip():
-        return "the output is empty"
-    before = answered.get((row.instruction, row.input))
-    if before is None:
-        return None
-    return "a repeated row" if before.output == row.output else "another output for the same question"
+def _after_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _broken(error: Exception, path: Path, line: int) -> DataError:
+    if isinstance(error, JSONDecodeError):
+        cut = "" if error.doc.rstrip().endswith("]") else "; the array is not closed: the file may be cut off"
+        place, what = f"{path}:{error.lineno}", f"not JSON: {_problem(error)}{cut}"
+    else:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        place, what = f"{path}:{line}", f"not JSON: {what}"
+    return DataError(what, where=place, do="repair the file there: what follows cannot be read")

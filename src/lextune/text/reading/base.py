@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 from lextune.core.errors import DocumentError
 
-Kind = Literal["txt", "pdf", "docx", "html"]
-SUPPORTED = "TXT (UTF-8), PDF, DOCX and HTML"
+Kind = Literal["txt", "pdf", "docx", "html", "eml", "image"]
+SUPPORTED = "TXT (UTF-8), PDF, DOCX, HTML and EML"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -20,9 +20,9 @@ class Limits:
 
     Args:
         max_bytes: size of the file.
-        max_pages: pages of a PDF.
+        max_pages: pages of a PDF or an image file.
         max_characters: code points of the text that comes out.
-        seconds: processor time, and wall-clock time, for parsing PDF, DOCX and HTML.
+        seconds: processor time, and wall-clock time, for parsing all but TXT.
         memory_bytes: address space of the process that parses them.
     """
 
@@ -34,10 +34,14 @@ class Limits:
 
 
 class Parsed(NamedTuple):
-    """A document's text and, where the source has pages, their spans (start, end) in code points."""
+    """A document's text and, where the source has pages, their spans (start, end) in code points.
+
+    `scans` are the pages, counted from 0, that are pictures of text.
+    """
 
     text: str
     pages: tuple[tuple[int, int], ...] = ()
+    scans: tuple[int, ...] = ()
 
 
 def check_characters(count: int, limits: Limits) -> None:
@@ -46,6 +50,15 @@ def check_characters(count: int, limits: Limits) -> None:
         raise DocumentError(
             f"the text is longer than {limits.max_characters:,} characters",
             do="split the document, or raise the limit max_characters",
+        )
+
+
+def check_pages(count: int, limits: Limits) -> None:
+    """Raise DocumentError where a document of `count` pages is over the limit."""
+    if count > limits.max_pages:
+        raise DocumentError(
+            f"the document has {count:,} pages, more than {limits.max_pages:,}",
+            do="split the document, or raise the limit max_pages",
         )
 
 

@@ -1,9 +1,8 @@
-"""PDF by PDFium: the text of each page, forms filled in, line ends and hyphens made plain."""
+"""PDF by PDFium: the text of each page, forms filled in, line ends and hyphens made plain; scans told apart."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,48 +10,46 @@ import pypdfium2
 from pypdfium2 import raw
 
 from lextune.core.errors import DocumentError
-from lextune.text.reading.base import Limits, Parsed, check_characters, damaged
+from lextune.text.reading.base import Limits, Parsed, check_characters, check_pages, damaged
+from lextune.text.reading.pages import join_pages, plain, plain_hyphens
 
-# PDFium marks a hyphen at the end of a line whose word goes on in the next one, and joins the two lines.
-_MARK = "\ufffe"
-_HYPHENATED = re.compile(rf"(\w+){_MARK}(\w+)")
-_WORD = re.compile(r"\w+(?:-\w+)*")
 # A clause number whose distance to its first word PDFium did not take for a space: "11.2In return".
 _GLUED = re.compile(
     r"^((?:\d{1,2}\.){1,4}\d{1,2}\.?|\((?:[a-z]{1,2}|[ivx]{1,5}|\d{1,2})\))(?=[A-Z]|[a-z]{2})", re.MULTILINE
 )
-_LIGATURES = {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl"}
-_PLAIN = str.maketrans({"\r": "\n", "\u00a0": " ", "\u0002": _MARK, "\u00ad": None, "\0": None} | _LIGATURES)
+STAMP = 200  # characters: a page with no more of them and a picture over half of it is a scan with a stamp on it
+_HALF = 0.5
+_OBJECTS = 200  # objects of a page that are looked at; a scan has few
 
 
 def parse_pdf(data: bytes, limits: Limits) -> Parsed:
     """Return the text of a PDF; each page's span ends where the next one's begins.
 
+    A page that shows something and has no text, or hardly any beside a picture, is listed in `scans`.
+
     Raises:
-        DocumentError: encrypted, damaged, without text on any page, or over a limit.
+        DocumentError: encrypted, damaged, or over a limit.
     """
-    pdf = _open(data)
-    if len(pdf) > limits.max_pages:
-        raise DocumentError(
-            f"the document has {len(pdf):,} pages, more than {limits.max_pages:,}",
-            do="split the document, or raise the limit max_pages",
-        )
+    pdf = open_pdf(data)
+    check_pages(len(pdf), limits)
     texts: list[str] = []
+    scans: list[int] = []
     total = 0
-    for text in _page_texts(pdf):
+    for number, (text, scan) in enumerate(_read_pages(pdf)):
         texts.append(text)
+        if scan:
+            scans.append(number)
         total += len(text) + 1
         check_characters(total - 1, limits)
-    if not any(texts):
-        pages = "its only page has no" if len(texts) == 1 else f"none of its {len(texts)} pages has any"
-        raise DocumentError(
-            f"{pages} text: this is probably a scan, and recognising text in images is not available",
-            do="give a PDF with a text layer (run it through an OCR program first)",
-        )
-    return _join(_plain_hyphens(texts))
+    return join_pages(plain_hyphens(texts), scans)
 
 
-def _open(data: bytes) -> Any:
+def open_pdf(data: bytes) -> Any:
+    """Open a PDF, its forms ready to be drawn.
+
+    Raises:
+        DocumentError: encrypted, or damaged.
+    """
     try:
         pdf = pypdfium2.PdfDocument(data)
         if pdf.get_formtype() in (raw.FORMTYPE_ACRO_FORM, raw.FORMTYPE_XFA_FOREGROUND):
@@ -66,8 +63,8 @@ def _open(data: bytes) -> Any:
     return pdf
 
 
-def _page_texts(pdf: Any) -> Iterator[str]:
-    """Yield the text of each page; one page is held in memory at a time."""
+def _read_pages(pdf: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the text of each page and whether it is a scan; one page is held in memory at a time."""
     for number in range(len(pdf)):
         try:
             page = pdf[number]
@@ -76,45 +73,30 @@ def _page_texts(pdf: Any) -> Iterator[str]:
                 page.close()
                 page = pdf[number]
             textpage = page.get_textpage()
-            text = textpage.get_text_range()
+            text = _plain_page(textpage.get_text_range())
             textpage.close()
+            scan = _is_scan(page, text)
             page.close()
         except pypdfium2.PdfiumError:
             raise damaged("PDF", f"page {number + 1} cannot be read") from None
-        yield _plain(text)
+        yield text, scan
 
 
-def _plain(text: str) -> str:
-    """Normalise one page: newlines, no-break spaces, ligatures, NFC (PDFs write U+037E for a semicolon)."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").translate(_PLAIN))
-    return _GLUED.sub(r"\1 ", text).strip()
+def _plain_page(text: str) -> str:
+    return _GLUED.sub(r"\1 ", plain(text)).strip()
 
 
-def _plain_hyphens(texts: list[str]) -> list[str]:
-    """Replace every marked line-end hyphen: by a hyphen, or by nothing where the word is known without it.
-
-    Contracts break lines at hyphens that belong to the word ("out-of-scope"), so the hyphen stays, unless the
-    joined word stands elsewhere in this document and the hyphenated one does not.
-    """
-    if not any(_MARK in text for text in texts):
-        return texts
-    words = {word.lower() for text in texts for word in _WORD.findall(text)}
-
-    def plain(match: re.Match[str]) -> str:
-        left, right = match.groups()
-        joined, hyphenated = left + right, f"{left}-{right}"
-        return joined if joined.lower() in words and hyphenated.lower() not in words else hyphenated
-
-    return [_HYPHENATED.sub(plain, text).replace(_MARK, "-") for text in texts]
+def _is_scan(page: Any, text: str) -> bool:
+    """Say whether a page shows what its text does not say."""
+    count = raw.FPDFPage_CountObjects(page)
+    if not text:
+        return bool(count > 0)
+    if len(text) > STAMP or count > _OBJECTS:
+        return False
+    images = page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3)
+    return any(_area(image.get_bounds()) > _HALF * _area(page.get_bbox()) for image in images)
 
 
-def _join(texts: list[str]) -> Parsed:
-    """Join the pages with newlines; the newline belongs to the page before it."""
-    pages: list[tuple[int, int]] = []
-    start = 0
-    for text in texts:
-        end = start + len(text) + 1
-        pages.append((start, end))
-        start = end
-    pages[-1] = (pages[-1][0], pages[-1][1] - 1)
-    return Parsed("\n".join(texts), tuple(pages))
+def _area(box: tuple[float, float, float, float]) -> float:
+    left, bottom, right, top = box
+    return abs(right - left) * abs(top - bottom)

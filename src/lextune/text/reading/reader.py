@@ -11,34 +11,46 @@ from typing import TYPE_CHECKING
 from lextune.core.errors import DocumentError
 from lextune.text.reading.base import Limits, Parsed
 from lextune.text.reading.isolate import parse_in_child
+from lextune.text.reading.ocr import Ocr, recognise
 from lextune.text.reading.plain import parse_txt
 from lextune.text.reading.sniff import sniff
 
 if TYPE_CHECKING:
     from lextune.core.records import Document
 
+TURN_ON = "give a document with a text layer, or turn recognition on (--ocr, or ocr=True in Python; it needs tesseract)"
 MAX_STEM = 60  # characters of a file's name that go into its document's id
 
 
-def read_document(source: Path | bytes, *, name: str | None = None, limits: Limits = Limits()) -> Document:  # noqa: B008
-    """Read one TXT, PDF, DOCX or HTML document.
+def read_document(
+    source: Path | bytes,
+    *,
+    name: str | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    ocr: Ocr | bool = False,
+) -> Document:
+    """Read one TXT, PDF, DOCX, HTML or EML document; with `ocr`, scanned pages and image files as well.
 
     The text of a TXT is its decoding, unchanged. PDF pages are joined by a newline that belongs to the page
-    before it, so `pages` covers the whole text. In DOCX and HTML every paragraph, heading and table row is a
+    before it, so `pages` covers the whole text. In DOCX, HTML and EML every paragraph, heading and table row is a
     block, and a blank line stands between blocks; `pages` is empty.
 
     Args:
         source: a file, or the bytes of one.
         name: the document's name; by default the file's, and "document" for bytes.
         limits: what the document may cost.
+        ocr: how text in pictures is recognised; True takes the defaults of `Ocr`, False leaves it off.
 
     Returns:
         A Document without labels. Its id is the name's stem, reduced to [A-Za-z0-9._-], and 8 hex digits of
-        the bytes' sha256: the same file gives the same id everywhere.
+        the bytes' sha256: the same file gives the same id everywhere. Its tags say which pages are pictures that
+        were not read (`scanned_pages`, "2 3"), or how sure the recognition is of their words, 0 to 1
+        (`ocr_confidence`, "0.93") and of those of each such page (`ocr_page_confidence`, "2:0.95 3:0.91").
 
     Raises:
         DocumentError: missing, unreadable, unsupported, damaged, encrypted, empty, without text, or over a
             limit.
+        MachineError: `ocr` is on, a page needs it, and tesseract is not installed.
     """
     from lextune.core.records import Document, Span
 
@@ -46,7 +58,7 @@ def read_document(source: Path | bytes, *, name: str | None = None, limits: Limi
     name = name or (source.name if isinstance(source, Path) else "document")
     try:
         data = _load(source, limits)
-        text, pages = _parse(data, name, limits)
+        (text, pages, _), tags = _parse(data, name, limits, Ocr() if ocr is True else ocr or None)
     except DocumentError as error:
         raise DocumentError(error.what, where=where, do=error.do) from error.__cause__
     sha256 = hashlib.sha256(data).hexdigest()
@@ -56,15 +68,32 @@ def read_document(source: Path | bytes, *, name: str | None = None, limits: Limi
         sha256=sha256,
         text=text,
         pages=tuple(Span(start=start, end=end) for start, end in pages),
+        tags=tags,
     )
 
 
-def _parse(data: bytes, name: str, limits: Limits) -> Parsed:
+def _parse(data: bytes, name: str, limits: Limits, ocr: Ocr | None) -> tuple[Parsed, dict[str, str]]:
+    """Return what was read, and the tags that say how."""
     kind = sniff(data, name)
+    if kind == "image" and ocr is None:
+        raise DocumentError("this is an image, and recognising text in images is off", do=TURN_ON)
     parsed = parse_txt(data, limits) if kind == "txt" else parse_in_child(data, kind, limits)
+    if parsed.scans and ocr is not None:
+        parsed, confidence, of_pages = recognise(data, kind, parsed, limits, ocr)
+        each = " ".join(f"{number + 1}:{mean:.2f}" for number, mean in of_pages.items())
+        return parsed, {"ocr_confidence": f"{confidence:.2f}", "ocr_page_confidence": each}
     if not parsed.text.strip():
-        raise DocumentError("the document has no text", do="check that this is the file you meant")
-    return parsed
+        raise _without_text(parsed)
+    scans = " ".join(str(number + 1) for number in parsed.scans)
+    return parsed, {"scanned_pages": scans} if scans else {}
+
+
+def _without_text(parsed: Parsed) -> DocumentError:
+    if not parsed.scans:
+        return DocumentError("the document has no text", do="check that this is the file you meant")
+    count = len(parsed.pages)
+    pages = "its only page has no" if count == 1 else f"none of its {count} pages has any"
+    return DocumentError(f"{pages} text: this is probably a scan, and recognising text in images is off", do=TURN_ON)
 
 
 def _load(source: Path | bytes, limits: Limits) -> bytes:

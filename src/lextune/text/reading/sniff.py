@@ -16,6 +16,11 @@ _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 _COMMENT = re.compile(r"<!--.*?-->|<\?xml[^>]*>", re.DOTALL)
 _HTML_START = re.compile(r"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+# A header line of a mail; and one that programs write and letters and memos, which begin alike, do not have.
+_MAIL_HEADER = re.compile(rb"(?:From [^\r\n]*\r?\n)?[!-9;-~]{1,70}:[ \t\r\n]")
+_MACHINE_HEADER = re.compile(
+    rb"^(?:message-id|mime-version|received|return-path|delivered-to|dkim-signature|x-mailer):", re.MULTILINE | re.I
+)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -30,7 +35,11 @@ def sniff(data: bytes, name: str) -> Kind:
         return "pdf"
     if data.startswith(_ZIP):
         return "docx"  # or another zip archive: told apart where it is unpacked, in the child
-    _refuse_known(data)
+    _refuse_known(data, suffix)
+    if data.startswith(_IMAGES):
+        return "image"
+    if _is_mail(data, suffix):
+        return "eml"
     if _HTML_START.match(_COMMENT.sub("", _decoded_head(data))) or suffix in (".html", ".htm", ".xhtml"):
         return "html"
     if suffix == ".txt" or not _is_binary(data):
@@ -44,15 +53,23 @@ def _is_pdf(data: bytes, suffix: str) -> bool:
     return head.lstrip().startswith(b"%PDF-") or (b"%PDF-" in head and suffix == ".pdf")
 
 
-def _refuse_known(data: bytes) -> None:
+def _is_mail(data: bytes, suffix: str) -> bool:
+    """A text file stays one: a memo begins like a mail, and a mail that was saved as text is read as it stands."""
+    if suffix == ".txt" or not _MAIL_HEADER.match(data.removeprefix(UTF8_BOM)):
+        return suffix == ".eml"
+    head = data[:HEAD].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    return suffix == ".eml" or _MACHINE_HEADER.search(head) is not None
+
+
+def _refuse_known(data: bytes, suffix: str) -> None:
+    if data.startswith(_OLE) and suffix == ".msg":
+        raise _unsupported("an Outlook message (.msg)", "save it as .eml")
     if data.startswith(_OLE):
         raise _unsupported(
             "an old Word file (.doc), or a Word file with a password", "save it as .docx without a password"
         )
     if data.startswith(b"{\\rtf"):
         raise _unsupported("an RTF file", "save it as .docx")
-    if data.startswith(_IMAGES):
-        raise _unsupported("an image; recognising text in images is not available", "give a document with text")
 
 
 def _decoded_head(data: bytes) -> str:

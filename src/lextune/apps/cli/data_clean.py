@@ -1,0 +1,52 @@
+"""`lextune data clean`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lextune.apps.cli.console import Bars, out, print_json
+
+
+def clean(
+    dataset: Annotated[Path, typer.Argument(help="A dataset version: an artifact of documents.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder of the new dataset version.")],
+    encoding: Annotated[bool, typer.Option(help="Repair text that was decoded wrongly.")] = True,
+    spaces: Annotated[bool, typer.Option(help="Make white space plain.")] = True,
+    hyphenation: Annotated[bool, typer.Option(help="Join words that were broken at line ends.")] = True,
+    furniture: Annotated[bool, typer.Option(help="Remove headers, footers and page numbers.")] = True,
+    tags: Annotated[bool, typer.Option(help="Tag the language, and the drafting as US or UK.")] = True,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Clean a dataset's texts into a new version; labels, quotes and pages follow, the originals stay."""
+    from lextune.core.artifacts import Artifact, build_folder
+    from lextune.core.stage import Context
+    from lextune.data.clean import STAGE, CleanConfig
+
+    source = Artifact.open(dataset, kind="documents")
+    config = CleanConfig(encoding=encoding, spaces=spaces, hyphenation=hyphenation, furniture=furniture, tags=tags)
+    header = {
+        "kind": STAGE.kind,
+        "stage": STAGE.name,
+        "stage_version": STAGE.version,
+        "config": config.model_dump(mode="json"),
+        "seed": 0,
+        "inputs": {"documents": source.hash},
+        "parents": {"documents": os.path.relpath(dataset.resolve(), to.resolve().parent)},
+    }
+    with Bars() as bars:
+        context = Context(
+            progress=lambda done, total, note: bars("clean", done, total, note), options={"workers": workers}
+        )
+        made = build_folder(to, header, lambda folder: STAGE.run(config, {"documents": source}, folder, context))
+    summary = made.manifest.summary
+    if as_json:
+        print_json({"out": str(to), "hash": made.hash, **summary})
+        return
+    out.print(f"{summary['n_out']} documents in {to}, {summary['changed']} changed", markup=False)
+    if summary["rejects"]:
+        out.print(f"{summary['n_dropped']} dropped, {summary['quotes_lost']} quotes lost (drops.jsonl)", markup=False)

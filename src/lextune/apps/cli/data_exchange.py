@@ -1,0 +1,71 @@
+"""`lextune data import|export`: rows and contracts in, rows for other trainers out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lextune.apps.cli.console import log, out, print_json
+
+
+def import_data(
+    source: Annotated[Path, typer.Argument(help="A file of rows, or a folder of contracts or documents.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder to write: a dataset version.")],
+    format: Annotated[str, typer.Option("--format", help="What the source holds; a wrong name lists all.")] = "auto",
+    schema: Annotated[str, typer.Option("--schema", help="Fields of contracts.")] = "clauses-47",
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave wrong rows out instead of stopping.")] = False,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", help="A key or column to leave out.")] = None,
+    arguments: Annotated[bool, typer.Option("--arguments", help="Learn function calls with their arguments.")] = False,
+    ocr: Annotated[str | None, typer.Option("--ocr", help="Recognise scans in these languages, as eng+deu.")] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Import a source into a dataset version; count what was dropped, and what the null contract changed."""
+    from lextune.data.importers.intake import Options, import_version
+    from lextune.expert.schema import load_schema
+
+    options = Options(load_schema(schema), tuple(ignore or ()), arguments, ocr)
+    artifact = import_version(source, to, options, format, skip_bad=skip_bad)
+    found = {"path": str(to), "hash": artifact.hash, **artifact.manifest.summary}
+    if as_json:
+        print_json(found)
+        return
+    out.print(f"{found['n_out']} of {found['n_in']} documents in {to}, {found['n_dropped']} dropped", markup=False)
+    _print_details(found)
+
+
+def _print_details(found: dict[str, Any]) -> None:
+    for field, count in found["nulls"].items():
+        out.print(f"  {count} x {field}: a word for null, now null (nulls.json)", markup=False)
+    for reason in found["reasons"]:
+        more = ", ..." if reason["n"] > len(reason["first"]) else ""
+        places = "; ".join(reason["first"]) + more
+        out.print(f"  {reason['n']} x {reason['what']}: {reason['reason']} ({places})", markup=False)
+    if found["with_control_tokens"]:
+        count = found["with_control_tokens"]
+        out.print(f"  {count} documents hold control tokens of some model, which stay ordinary text", markup=False)
+
+
+def export(
+    dataset: Annotated[Path, typer.Argument(help="A dataset version, a split, or training examples.")],
+    format: Annotated[str, typer.Option("--format", help="chat, alpaca, sharegpt, prompt-completion, preference.")],
+    to: Annotated[Path, typer.Option("--out", help="File to write; of a split or examples: folder.")],
+    chosen_only: Annotated[bool, typer.Option("--chosen-only", help="Leave rejected answers out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Export conversations or training examples as JSON Lines for another trainer."""
+    from lextune.core.artifacts import Artifact
+    from lextune.data.export import export_artifact
+
+    done = export_artifact(Artifact.open(dataset), format, to, chosen_only=chosen_only)
+    if as_json:
+        print_json({str(path): found._asdict() for path, found in done.items()})
+        return
+    for path, found in done.items():
+        out.print(f"{found.rows} examples in {path}", markup=False)
+        if found.without_rejected:
+            log.print(f"{found.without_rejected} rejected answers left out", markup=False)
+        if found.left_behind:
+            names = ", ".join(f"{name} ({count})" for name, count in found.left_behind.items())
+            log.print(f"not in the export, still in the dataset: {names}", markup=False)

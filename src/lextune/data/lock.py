@@ -1,0 +1,158 @@
+"""The locked test: what may never be trained on, and the checks that refuse it.
+
+A split records its test documents in `test_lock.json`: the id of each, and the hash of its words in order, without
+case, punctuation and white space. The hash over all of them stands in the card and in the summary, so two scores
+are of the same test exactly when their hashes are equal. A test document is refused in training in two ways:
+
+- by ancestry: what was made from test documents (predictions on them, their evaluation, a data set of the part)
+  is not trained on, whatever it holds now;
+- by content: a training document with the words of a test document of any split that it descends from is refused,
+  whatever it is called now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from lextune.core.artifacts import Artifact
+from lextune.core.errors import DataError, shorten
+from lextune.core.records import Document
+from lextune.data.dedupe import wording
+
+LOCK_FILE = "test_lock.json"
+TEST_KINDS = ("predictions", "evaluation")  # kinds that are made from the test part of a split
+SHOWN = 5
+_WORD = re.compile(r"\w+")
+
+
+class TestLock(BaseModel):
+    """The test documents of one split. `texts` has the hash of the words of each by its id."""
+
+    __test__ = False  # not a test of pytest's
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sha256: str
+    texts: dict[str, str]
+
+
+class Overlap(NamedTuple):
+    """A document that is in a locked test: its id, the id that it has there, and the hash of that lock."""
+
+    id: str
+    locked: str
+    lock: str
+
+
+def text_hash(document: Document) -> str:
+    """Return the hex sha256 of a document's words in order, without case, punctuation and white space."""
+    words = " ".join(_WORD.findall(wording(document).casefold()))
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def make_lock(texts: Mapping[str, str]) -> TestLock:
+    """Return the lock of test documents.
+
+    Args:
+        texts: `text_hash` of each by its id.
+    """
+    lines = "".join(f"{name}\0{texts[name]}\n" for name in sorted(texts))
+    digest = hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+    return TestLock(sha256=digest, texts={name: texts[name] for name in sorted(texts)})
+
+
+def read_lock(split: Artifact) -> TestLock | None:
+    """Return the lock of a split, None where it was made before there were locks."""
+    if LOCK_FILE not in split.manifest.files:
+        return None
+    return TestLock.model_validate_json(split.file(LOCK_FILE).read_bytes())
+
+
+def overlaps_with(documents: Iterable[Document], locks: Iterable[TestLock]) -> Iterator[Overlap]:
+    """Yield the documents whose words are those of a locked one; those without words are not compared."""
+    names = {digest: (name, lock.sha256) for lock in locks for name, digest in lock.texts.items()}
+    names.pop(hashlib.sha256(b"").hexdigest(), None)
+    for document in documents if names else ():
+        locked = names.get(text_hash(document))
+        if locked is not None:
+            yield Overlap(document.id, *locked)
+
+
+def check_not_test(documents: Iterable[Document], *locks: TestLock, where: str = "train") -> None:
+    """Refuse training documents that are in a locked test.
+
+    Args:
+        documents: read once.
+        locks: the tests.
+        where: what the documents are for, named in the error.
+
+    Raises:
+        DataError: some are; the message has their number and the first five.
+    """
+    found = list(overlaps_with(documents, locks))
+    if found:
+        lines = [
+            f"  {shorten(o.id, 60)}" + (f" (there {shorten(o.locked, 60)})" if o.id != o.locked else "")
+            for o in found[:SHOWN]
+        ]
+        if len(found) > SHOWN:
+            lines.append(f"  and {len(found) - SHOWN} more")
+        one = len(found) == 1
+        what = f"{len(found)} document{' is' if one else 's are'} in the locked test {found[0].lock[:12]}"
+        raise DataError("\n".join([what, *lines]), where=where, do="take test documents out of what is trained on")
+
+
+def refuse_locked(inputs: Mapping[str, Artifact], documents: Iterable[Document] = (), where: str = "train") -> None:
+    """Refuse training on a locked test, by ancestry and by content.
+
+    Args:
+        inputs: the artifacts that training would read.
+        documents: those it would learn from; read once.
+        where: what the documents are for, named in the error.
+
+    Raises:
+        DataError: an input was made from test documents, or some documents have the words of test documents.
+    """
+    locks = []
+    for name, artifact in inputs.items():
+        for path in lineage(artifact):
+            above = path[-1]
+            if above.kind in TEST_KINDS or above.manifest.config.get("part") == "test":
+                chain = " from ".join(shorten(step.path.name, 60) for step in path)
+                raise DataError(
+                    f"the input {name} was made from test documents: {chain}",
+                    where=where,
+                    do="train on what was made from the train part of a split",
+                )
+            lock = read_lock(above) if above.kind == "split" else None
+            if lock is not None:
+                locks.append(lock)
+    check_not_test(documents, *locks, where=where)
+
+
+def lineage(artifact: Artifact) -> Iterator[tuple[Artifact, ...]]:
+    """Yield the ways from an artifact up to itself and each of its ancestors that is still there.
+
+    Parents are looked for beside the artifact, as runs leave them, or where the manifest's full path says; one
+    whose content is not what the manifest names is passed over, for it is another artifact.
+    """
+    seen: set[str] = set()
+
+    def climb(way: tuple[Artifact, ...]) -> Iterator[tuple[Artifact, ...]]:
+        last = way[-1]
+        if last.hash in seen:
+            return
+        seen.add(last.hash)
+        yield way
+        for name, parent in last.manifest.parents.items():
+            place = last.path.resolve().parent / Path(parent)
+            if (place / "manifest.json").is_file():
+                above = Artifact.open(place, verify=False)
+                if above.hash == last.manifest.inputs.get(name):
+                    yield from climb((*way, above))
+
+    yield from climb((artifact,))

@@ -1,0 +1,78 @@
+"""One of each family goes on, the others are dropped with its name."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from lextune.core.artifacts import Artifact, build_folder, read_jsonl, write_atomic, write_jsonl
+from lextune.core.errors import UserError
+from lextune.core.records import Document, Drop, FieldLabel
+from lextune.core.stage import Context
+from lextune.data.unique import STAGE, DedupeConfig, clause_families, families_of, run_dedupe
+
+WORDS = [f"word{i}" for i in range(500)]
+FORM = "The Supplier shall indemnify the Customer against all claims of third parties that arise from the goods."
+
+
+def text(seed: int) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=80))
+
+
+def document(name: str, words: str, labelled: bool = False) -> Document:
+    labels = {"Term": FieldLabel(parts=("x",))} if labelled else {}
+    return Document(id=name, name=name, sha256="", text=words, labels=labels)
+
+
+DOCUMENTS = [
+    document("a", text(1)),
+    document("b", text(2)),
+    document("a2", text(1).upper()),
+    document("a3", f"{text(1)} end", labelled=True),
+    document("b2", text(2)),
+]
+
+
+def dataset(folder: Path, documents: list[Document] = DOCUMENTS) -> Artifact:
+    header = {"kind": "documents", "stage": "documents", "stage_version": 1, "config": {}, "seed": 0}
+
+    def make(out: Path) -> dict[str, object]:
+        write_jsonl(out / "documents.jsonl", documents)
+        write_atomic(out / "nulls.json", "{}")
+        return {"source": "given"}
+
+    return build_folder(folder, {**header, "inputs": {}, "parents": {}}, make)
+
+
+def test_one_of_each_family_is_kept(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "d")
+    summary = run_dedupe(DedupeConfig(), {"documents": source}, tmp_path, Context())
+    assert summary == {"n_in": 5, "n_out": 2, "n_dropped": 3, "families": 2, "source": "given"}
+    assert [d.id for d in read_jsonl(tmp_path / "documents.jsonl", Document)] == ["b", "a3"]
+    drops = list(read_jsonl(tmp_path / "drops.jsonl", Drop))
+    assert [drop.where for drop in drops] == ["a", "a2", "b2"]
+    assert drops[0].reason == "a near-duplicate of a3 (Jaccard similarity of its family >= 0.8)"
+    assert (tmp_path / "nulls.json").is_file()
+    assert list(families_of(source.file("documents.jsonl"), "document", 0.8)) == [
+        {"kept": "a3", "dropped": ["a", "a2"], "same_words": False},
+        {"kept": "b", "dropped": ["b2"], "same_words": True},
+    ]
+    assert (STAGE.kind, STAGE.inputs) == ("documents", ("documents",))
+
+
+def test_clauses_are_listed_with_their_places(tmp_path: Path) -> None:
+    documents = [document("x", f"{FORM}\n\n{text(3)}."), document("y", f"Short.\n\n{FORM.lower()}")]
+    path = tmp_path / "documents.jsonl"
+    write_jsonl(path, documents)
+    (family,) = clause_families(path, 0.8)
+    assert (family["n"], family["documents"], family["text"]) == (2, 2, FORM[:79] + "…")
+    for place, one in zip(family["places"], documents, strict=True):
+        assert place["document"] == one.id
+        assert one.text[place["start"] : place["end"]].casefold() == FORM.casefold()
+
+
+def test_another_level_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no level 'page'\n  -> use document or clause"):
+        list(families_of(tmp_path, "page", 0.8))

@@ -1,0 +1,78 @@
+"""Changes and edits: every source comes back, and offsets keep their order both ways."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lextune.core.records import Edit, Span
+from lextune.text.edits import Change, OffsetMap, apply, as_changes, as_edits, compose, restore, to_clean, to_original
+
+TEXTS = st.text(alphabet="ab \n", max_size=40)
+
+
+@st.composite
+def changed(draw: st.DrawFn, text: str) -> list[Change]:
+    """Changes of a text, in order and apart."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=8, unique=True)))
+    pairs = list(zip(cuts[::2], cuts[1::2], strict=False))
+    return [Change(start, end, draw(st.text(alphabet="aXY", max_size=3))) for start, end in pairs]
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> tuple[str, str, tuple[Edit, ...]]:
+    """A source, a text made from it in two rounds, and the edits of both."""
+    source = draw(TEXTS)
+    first = draw(changed(source))
+    middle = apply(source, first)
+    second = draw(changed(middle))
+    return source, apply(middle, second), as_edits(source, compose(first, second, middle))
+
+
+@settings(max_examples=200, deadline=None)
+@given(edited())
+def test_two_rounds_of_changes_are_one(case: tuple[str, str, tuple[Edit, ...]]) -> None:
+    source, text, edits = case
+    assert restore(text, edits) == source
+    assert apply(source, as_changes(text, edits)) == text
+    assert all(a.end < b.start for a, b in zip(edits, edits[1:], strict=False)), "edits are in order and apart"
+    assert all(text[e.start : e.end] != e.original for e in edits)
+
+
+@settings(max_examples=200, deadline=None)
+@given(edited())
+def test_offsets_keep_their_order_and_come_back(case: tuple[str, str, tuple[Edit, ...]]) -> None:
+    source, text, edits = case
+    offsets = OffsetMap(edits)
+    for end in (False, True):
+        there = [offsets.to_original(i, end=end) for i in range(len(text) + 1)]
+        back = [offsets.to_clean(i, end=end) for i in range(len(source) + 1)]
+        assert there == sorted(there)
+        assert back == sorted(back)
+        assert 0 <= there[0] <= there[-1] <= len(source)
+        assert 0 <= back[0] <= back[-1] <= len(text)
+        assert there == [to_original(edits, i, end=end) for i in range(len(text) + 1)]
+        assert back == [to_clean(edits, i, end=end) for i in range(len(source) + 1)]
+    rewritten = {i for e in edits for i in range(e.start, e.end)}
+    for i in set(range(len(text))) - rewritten:
+        at = offsets.to_original(i)
+        assert source[at] == text[i]
+        assert offsets.to_clean(at) == i
+        assert offsets.to_original(i + 1, end=True) == at + 1
+
+
+def test_a_span_takes_no_more_with_it_than_it_had() -> None:
+    source, text = "one [header] two", "one two"
+    edits = as_edits(source, [Change(4, 13, "")])
+    assert restore(text, edits) == source
+    offsets = OffsetMap(edits)
+    assert offsets.span_to_clean(Span(start=5, end=11)) == Span(start=4, end=4), "nothing is left of the header"
+    assert offsets.span_to_clean(Span(start=0, end=16)) == Span(start=0, end=7)
+    assert offsets.span_to_original(Span(start=4, end=7)) == Span(start=13, end=16)
+    assert offsets.span_to_original(Span(start=0, end=4)) == Span(start=0, end=4)
+    assert offsets.span_to_original(Span(start=0, end=7)) == Span(start=0, end=16)
+
+
+def test_what_a_change_leaves_as_it_was_is_no_part_of_the_edit() -> None:
+    assert as_edits("a  b", [Change(0, 4, "a b")]) == (Edit(start=2, end=2, original=" "),)
+    assert as_edits("same", [Change(0, 4, "same")]) == ()
