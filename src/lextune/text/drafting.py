@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["US", "UK", "unknown"]
 UNKNOWN: Literal["unknown"] = "unknown"
 DECIDED = 0.15  # the least |score| that names a drafting
-DOUBT = 4.0  # evidence for either side that a text without any is taken to have: little evidence decides nothing
+DOUBT = 9.0  # evidence for either side that a text without any is taken to have: little evidence decides nothing
 LONGEST = 200_000  # characters that are read of a text, half from each end
 SLICE = 1_000  # characters read at the start, the middle and the end to tell the language
 FEWEST_LETTERS = 20

@@ -72,7 +72,7 @@ def remove_furniture(text: str, pages: Sequence[Span]) -> list[Change]:
     """
     lines = _lines(text)
     starts = [page.start for page in pages[1:]] or [m.end() for m in re.finditer("\f", text)]
-    always = {i for i, line in enumerate(lines) if _SOURCE.fullmatch(line.text) or _OF.fullmatch(line.text)}
+    always = set(_always(lines))
     if starts:
         sheets = _sheets(lines, starts)
         numbers = set(_numbers_of_pages(lines, sheets, always))
@@ -92,6 +92,17 @@ def _lines(text: str) -> list[_Line]:
             start = match.start() + match.group().index(said)
             lines.append(_Line(start, start + len(said), said))
     return lines
+
+
+def _always(lines: Sequence[_Line]) -> Iterator[int]:
+    """Yield the lines that are furniture wherever they stand; a number above EDGAR's footer is its page's."""
+    for i, line in enumerate(lines):
+        if _SOURCE.fullmatch(line.text):
+            yield i
+            if i and _numeral_at(lines, i - 1):
+                yield i - 1
+        elif _OF.fullmatch(line.text):
+            yield i
 
 
 def _sheets(lines: Sequence[_Line], starts: Sequence[int]) -> list[list[int]]:
@@ -146,13 +157,15 @@ def _numbers_between(lines: Sequence[_Line], always: set[int]) -> Iterator[int]:
 
 def _numerals(lines: Sequence[_Line], places: Iterable[int]) -> Iterator[_Numeral]:
     for i in places:
-        numeral = _numeral(i, lines[i].text) if len(lines[i].text) < LONGEST_NUMBER else None
+        numeral = _numeral_at(lines, i)
         if numeral is not None:
             yield numeral
 
 
-def _numeral(line: int, text: str) -> _Numeral | None:
-    match = _NUMBER.fullmatch(text)
+def _numeral_at(lines: Sequence[_Line], line: int) -> _Numeral | None:
+    """Return the number that a line consists of, None where it says anything else."""
+    text = lines[line].text
+    match = _NUMBER.fullmatch(text) if len(text) < LONGEST_NUMBER else None
     if match is None:
         return None
     raw = match["number"]

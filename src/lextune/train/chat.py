@@ -31,7 +31,7 @@ NOT_LEARNT = -100  # the label that cross-entropy leaves out
 def chat_row(example: ChatExample, codec: Codec) -> dict[str, list[int]]:
     """Return {input_ids, labels}: the prompt is not learnt (-100); the answer and the stop token are."""
     prompt = codec.prompt(example.messages)
-    answer = [*codec.encode_plain(example.completion), codec.stop_id]
+    answer = codec.answer(example.completion)
     return {"input_ids": prompt + answer, "labels": [NOT_LEARNT] * len(prompt) + answer}
 
 

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lextune.core.errors import DataError
 from lextune.core.records import Document, Span
-from lextune.data.dedupe import LEAK, overlaps, wording
+from lextune.data.dedupe import LEAK, near_duplicates, wording
 from lextune.data.quality import Read
 from lextune.data.quality.sampling import ABSENT, PRESENT
 from lextune.data.quality.tables import csv_text
@@ -219,7 +219,7 @@ def _census(read: Read) -> _Census:
 
 def _families(read: Read) -> list[int]:
     """Return the number of each document's family: near-duplicates may not teach the model that judges them."""
-    near = overlaps((wording(document) for document in read()), LEAK)
+    near = near_duplicates((wording(document) for document in read()), LEAK.jaccard)
     keys: list[int] = near.root[near.row_of].tolist()
     if len(set(keys)) < 2:
         raise DataError(
