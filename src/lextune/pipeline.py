@@ -43,7 +43,8 @@ class DataSettings(Config):
     """Where documents come from."""
 
     source: str = "auto"
-    """`auto` (what is at hand, else the package's own), a folder in CUAD's layout, or a .jsonl file."""
+    """`auto` (what is at hand, else the package's own), a dataset version, a folder in CUAD's layout, or a file of rows
+    or of labelled spans."""
 
 
 class EvaluateSettings(Config):

@@ -371,6 +371,15 @@ def test_a_folder_of_ones_own_name_is_sealed_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         build_folder(folder, HEADER, make)
     assert str(caught.value) == f"{folder}: this exists already\n  -> choose another --out, or remove it"
+    with pytest.raises(UserError, match="this exists already"):
+        build_folder(folder.parent / "missing" / ".." / "mine", HEADER, make)
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write"):
         build_folder(tmp_path / "file" / "mine", HEADER, make)
+
+
+def test_the_folder_one_stands_in_can_be_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    build_folder(Path(), HEADER, lambda folder: {})
+    assert Artifact.open(tmp_path / "here").path.name == "here"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from collections import defaultdict
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from lextune.core.records import Document, Message
 from lextune.data import minhash, overlap, pairing
+from lextune.data import shingles as shingling
 from lextune.data.dedupe import (
     LEAK,
     NEAR_DUPLICATE,
@@ -27,6 +30,7 @@ from lextune.data.dedupe import (
     similar_pairs,
     wording,
 )
+from lextune.data.shingles import hash_texts
 
 WORDS = [f"word{i}" for i in range(400)]
 
@@ -187,6 +191,33 @@ def test_portions_on_disk_give_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pairing, "GATHERED", 50)
     assert similar_pairs(texts, LEAK) == expected
     assert (200, 201, 1.0) in [(p.a, p.b, p.containment) for p in expected]
+
+
+def test_the_rarest_shingles_are_looked_at_portion_by_portion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    texts = hash_texts(planted(200, 8))
+    monkeypatch.setattr(overlap, "PORTION", 500)
+    portions = overlap._Portions(texts, tmp_path)
+    assert portions.count > 1
+    probes = overlap._Probes(texts, portions, LEAK)
+    every, taken = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
+    for rows, _, amounts in portions:
+        steps = overlap._step(np.repeat(amounts, amounts))
+        for row, step in zip(rows.tolist(), steps.tolist(), strict=True):
+            every[row].append(step)
+        for place in probes.take(rows, steps).tolist():
+            taken[int(rows[place])].append(int(steps[place]))
+    assert taken
+    for row, all_steps in every.items():
+        looked = max(0, len(all_steps) - math.ceil(LEAK.least * texts.sizes[row] - 1e-9) + 1)
+        assert sorted(taken[row]) == sorted(all_steps)[:looked]
+
+
+def test_ones_of_many_shingles_are_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = planted(60, 9)
+    expected = similar_pairs(texts, LEAK)
+    monkeypatch.setattr(shingling, "HELD", 100)
+    assert isinstance(hash_texts(texts).flat, np.memmap)
+    assert similar_pairs(texts, LEAK) == expected
 
 
 def test_crowds_of_rare_shingles_stay_families(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from lextune.core.artifacts import Artifact, read_jsonl, write_jsonl
-from lextune.core.errors import RecipeError
+from lextune.core.artifacts import Artifact, read_jsonl, write_atomic, write_jsonl
+from lextune.core.errors import DataError, RecipeError
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.core.stage import Context
 from lextune.data.balance import BalanceConfig
 from lextune.data.examples import Pool
+from lextune.data.lock import LOCK_FILE, make_lock, text_hash
 from lextune.data.mix import MixConfig
 from lextune.data.stages import ExamplesConfig, run_examples
 from lextune.data.synthesis import generate
@@ -145,6 +146,32 @@ def test_windows_and_general_instructions_share_a_file_for_point(
     made = run(seal, split, tiny_base, strategy="point", mix=MixConfig(share=0.1))
     kinds = Counter("completion" in json.loads(line) for line in lines(made, "train.jsonl"))
     assert kinds[True] == made.manifest.summary["general"] == round(kinds[False] / 9)
+
+
+def test_test_documents_are_refused_among_general_instructions(seal: Seal, tiny_base: Path, tmp_path: Path) -> None:
+    file = tmp_path / "general.jsonl"
+    asked = ["What is rent?", conversation(7).text.upper(), "What is a lease?"]
+    file.write_text("".join(json.dumps({"instruction": text, "output": "No"}) + "\n" for text in asked))
+
+    def fill(folder: Path) -> None:
+        write_jsonl(folder / "train.jsonl", [conversation(i) for i in range(20, 50)])
+        write_jsonl(folder / "validation.jsonl", [conversation(99)])
+        write_atomic(folder / LOCK_FILE, make_lock({"r7": text_hash(conversation(7))}).model_dump_json())
+
+    mix = MixConfig(share=0.2, source=str(file))
+    with pytest.raises(DataError) as caught:
+        run(
+            seal,
+            seal("split", fill),
+            tiny_base,
+            task="instruction",
+            schema_name="instruction",
+            strategy="text",
+            mix=mix,
+        )
+    assert str(caught.value).startswith(f"mix.source: {file}: ")
+    assert "in the locked test" in str(caught.value)
+    assert "general-2 (there r7)" in str(caught.value)
 
 
 def test_general_instructions_are_refused_for_tag(seal: Seal, tiny_base: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from lextune.core.artifacts import Artifact, ArtifactStore, read_jsonl
+from lextune.core.artifacts import Artifact, ArtifactStore, build_folder, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Context
+from lextune.data.lock import LOCK_FILE, make_lock, text_hash
 from lextune.data.sources import find_source
 from lextune.data.split import SPLITS, SplitConfig
 from lextune.data.stages import (
@@ -30,6 +31,8 @@ from lextune.expert.windowing import WindowConfig
 
 CLAUSES = DocumentsConfig(task="clause-extraction", schema_name="clauses-47", fingerprint="")
 ROWS = DocumentsConfig(task="instruction", schema_name="instruction", fingerprint="")
+
+HEADER = {"kind": "documents", "stage": "s", "stage_version": 1, "config": {}, "seed": 0, "inputs": {}, "parents": {}}
 
 
 def sealed(root: Path, kind: str, make: Callable[[Path], dict[str, Any]]) -> Artifact:
@@ -79,7 +82,7 @@ def test_a_contract_that_is_dropped_is_counted_once(tmp_path: Path, monkeypatch:
 
     document = Document(id="a", name="a", sha256="0", text="text")
     rejects = [Drop(what=what, where="x", reason="why") for what in ("contract", "quote", "quote", "column")]
-    monkeypatch.setattr(intake, "import_cuad", lambda folder, schema: Imported((document,), rejects))
+    monkeypatch.setattr(intake, "import_cuad", lambda folder, schema: Imported((document,), rejects, []))
     summary = run_documents(CLAUSES, {}, tmp_path, Context(options={"source": str(tmp_path)}))
     counts = {"n_in": 2, "n_out": 1, "n_dropped": 1, "rejects": 4, "source": "given"}
     assert {name: summary[name] for name in counts} == counts
@@ -111,6 +114,27 @@ def test_data_of_another_task_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="the task instruction reads rows of instructions"):
         run_documents(ROWS, {}, tmp_path, Context(options={"source": str(tmp_path)}))
+
+
+def test_a_version_made_from_a_split_may_not_hold_its_test(tmp_path: Path) -> None:
+    rows = [Document(id=f"d{i}", name="", sha256="", text=f"Question {i}?") for i in range(3)]
+    lock = make_lock({"d1": text_hash(rows[1])})
+
+    def lock_up(out: Path) -> dict[str, Any]:
+        write_atomic(out / LOCK_FILE, lock.model_dump_json())
+        return {}
+
+    split = build_folder(tmp_path / "split", HEADER | {"kind": "split"}, lock_up)
+    header = HEADER | {"inputs": {"split": split.hash}, "parents": {"split": "split"}}
+
+    def fill(out: Path) -> dict[str, Any]:
+        write_jsonl(out / "documents.jsonl", rows)
+        return {}
+
+    build_folder(tmp_path / "version", header, fill)
+    with pytest.raises(DataError, match="documents: 1 document is in the locked test") as caught:
+        from_rows(tmp_path / "version", tmp_path)
+    assert "\n  d1\n" in str(caught.value)
 
 
 def test_the_packages_instructions_can_be_imported(tmp_path: Path) -> None:

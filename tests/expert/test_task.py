@@ -35,6 +35,10 @@ def test_an_instruction_teaches_its_output(tiny_base: Path) -> None:
     (example,) = get_task("instruction").examples(document, schema, Codec(tiny_base), WindowConfig(), "text")
     assert isinstance(example, ChatExample)
     assert (example.messages[0].role, example.completion) == ("user", "Short.")
+    null = document.model_copy(update={"labels": {"output": FieldLabel()}})  # assessed: there is no answer
+    (taught,) = get_task("instruction").examples(null, schema, Codec(tiny_base), WindowConfig(), "text")
+    assert isinstance(taught, ChatExample)
+    assert taught.completion == "null"
     silent = instruction_document("r3", "Say nothing.", "", "")
     assert not list(get_task("instruction").examples(silent, schema, Codec(tiny_base), WindowConfig(), "text"))
 

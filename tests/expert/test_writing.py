@@ -48,6 +48,13 @@ def test_it_writes(make: Callable[..., WritingExpert], seen: list[str], document
     assert (expert.name, expert.release_hash, expert.strategy) == ("w", "h", "text")
 
 
+@pytest.mark.parametrize("written", ["", " \n", "null", " null\n"])
+def test_null_is_no_answer(
+    make: Callable[..., WritingExpert], document_of: Callable[[str], Document], written: str
+) -> None:
+    assert make(written).answer(document_of("Which law?")).record.fields == {"output": None}
+
+
 def test_earlier_turns_come_after_worked_examples_and_system_messages_first(
     make: Callable[..., WritingExpert], seen: list[str], document_of: Callable[[str], Document]
 ) -> None:

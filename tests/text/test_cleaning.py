@@ -138,7 +138,8 @@ def test_time_grows_with_the_length_only(unit: str) -> None:
         return time.process_time() - started
 
     seconds(1_000)
-    assert seconds(80_000) < 24 * max(seconds(10_000), 0.005)
+    long, short = (min(seconds(length) for _ in range(3)) for length in (80_000, 10_000))  # one alone can be disturbed
+    assert long < 24 * max(short, 0.005)
 
 
 def test_real_contracts_come_back(cuad_dir: object) -> None:

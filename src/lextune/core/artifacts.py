@@ -289,6 +289,7 @@ def build_folder(folder: Path, header: Mapping[str, Any], make: Callable[[Path],
         UserError: the folder holds something.
         MachineError: the disk is full or may not be written.
     """
+    folder = folder.resolve()  # "." has no name, and "missing/.." is what it is after it is made
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError("this exists already", where=str(folder), do="choose another --out, or remove it")
     try:

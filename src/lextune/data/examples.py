@@ -11,6 +11,7 @@ No example is held: of each, a few numbers and where its line begins.
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any, NamedTuple
 
 from lextune.core.records import Document, Drop
 from lextune.data.balance import Plan, Table
+from lextune.data.importers.shapes import Conversation, conversation_document
 from lextune.data.mix import MixConfig, mixed
 from lextune.data.warnings import Counted
-from lextune.expert.point import ChatExample
+from lextune.expert.point import GENERAL, ChatExample
 
 
 class Pool:
@@ -93,3 +95,13 @@ def write_mixed(path: Path, rows: Iterable[bytes], config: MixConfig, seed: int)
                 row = f"{row.model_dump_json()}\n".encode()
             stream.write(row)
     return Written(lines, general)
+
+
+def general_documents(path: Path) -> Iterator[Document]:
+    """Yield the general instructions of a file that `write_mixed` wrote, as the rows that they were."""
+    with path.open("rb") as stream:
+        for line in stream:
+            row = json.loads(line)
+            if row["document_id"].startswith(GENERAL) and "completion" in row:
+                said = ChatExample.model_validate(row)
+                yield conversation_document(said.document_id, Conversation(said.messages, said.completion))

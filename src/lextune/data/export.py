@@ -28,12 +28,12 @@ from lextune.core.errors import ArtifactError, DataError, UserError, shorten
 from lextune.core.records import Document, Drop, FieldLabel, Message
 from lextune.data.importers.lines import MAX_LINE, Row
 from lextune.data.importers.report import Item, Mistake, Normalised
-from lextune.data.importers.shapes import ID, NULL, Conversation, conversation_document, convert, shapes
+from lextune.data.importers.shapes import ID, Conversation, conversation_document, convert, shapes
 from lextune.data.importers.tally import Mistakes, Seen, repeated_id
 from lextune.data.importers.turns import Wrong, check_turns, nearest
 from lextune.expert.point import ChatExample
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import OUTPUT, as_chat
+from lextune.expert.task import NULL, OUTPUT, as_chat
 from lextune.expert.windowing import WindowExample
 
 _SHAPES = shapes()

@@ -218,9 +218,19 @@ def _csr(flat: NDArray[np.int64], offsets: NDArray[np.int64]) -> Any:
     from scipy.sparse import csr_array
 
     shape = (len(offsets) - 1, np.iinfo(np.int64).max)
-    matrix = csr_array((np.ones(len(flat), np.int8), flat, offsets), shape=shape)
+    matrix = csr_array((_ones(len(flat)), flat, offsets), shape=shape)
     matrix.has_canonical_format = matrix.has_sorted_indices = True
     return matrix
+
+
+def _ones(count: int) -> NDArray[np.int8]:
+    """Return ones; as many as are not held in memory are those of a temporary file, as the shingles are."""
+    if count <= HELD:
+        return np.ones(count, np.int8)
+    with tempfile.TemporaryFile() as file:
+        mapped = np.memmap(file, np.int8, mode="w+", shape=count)  # it keeps the content
+    mapped[:] = 1
+    return mapped
 
 
 def _pick(flat: NDArray[np.int64], counts: NDArray[np.int64], places: Sequence[int]) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.data.balance import BalanceConfig, Plan, make_plan
-from lextune.data.examples import Pool, Written, write_mixed
+from lextune.data.examples import Pool, Written, general_documents, write_mixed
 from lextune.data.importers.intake import FORMATS, Options, find_format, import_source, take_in
 from lextune.data.lock import refuse_locked
 from lextune.data.mix import WRITES, MixConfig, check_mix
@@ -89,7 +89,7 @@ def run_documents(config: DocumentsConfig, inputs: Inputs, out: Path, context: C
 
 def _take_version(config: DocumentsConfig, path: Path, out: Path) -> Summary:
     version = Artifact.open(path, kind="documents")
-    refuse_locked({str(path): version}, where="documents")
+    refuse_locked({str(path): version}, read_jsonl(version.file("documents.jsonl"), Document), "documents")
     first = next(read_jsonl(version.file("documents.jsonl"), Document), None)
     _check_task(config.task, first is not None and OUTPUT in first.labels, path)
     for name in version.manifest.files:
@@ -128,7 +128,8 @@ def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Con
     `balance.json`, what to know before training in `warnings.json`. `train_all.jsonl` holds all of them.
 
     Raises:
-        DataError: no example has a label, or a document of the locked test is among those to learn from.
+        DataError: no example has a label, or a document of the locked test is among those to learn from,
+            the general instructions with them.
     """
     check_mix(config.mix, config.strategy)
     parts = (read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document) for part in ("train", "validation"))
@@ -136,6 +137,8 @@ def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Con
     train = _pool(config, "train", inputs, out / "train_all.jsonl")
     plan = make_plan(train.table, config.balance, config.negatives, context.seed)
     written = write_mixed(out / "train.jsonl", train.rows(plan.order), config.mix, context.seed)
+    if config.mix.share:
+        refuse_locked(inputs, general_documents(out / "train.jsonl"), f"mix.source: {config.mix.source}")
     if not plan.order:
         raise DataError("no training example has a label", where="train", do="check the labels and the schema")
     write_jsonl(out / "drops.jsonl", train.drops(plan))
@@ -208,7 +211,7 @@ def _facts(config: ExamplesConfig, train: Pool, plan: Plan) -> Facts:
 
 
 STAGES = (
-    Stage("documents", 2, (), DocumentsConfig, run_documents, "documents"),
+    Stage("documents", 3, (), DocumentsConfig, run_documents, "documents"),
     Stage("split", 2, ("documents",), SplitStageConfig, run_split, "split"),
-    Stage("examples", 2, ("split",), ExamplesConfig, run_examples, "examples"),
+    Stage("examples", 3, ("split",), ExamplesConfig, run_examples, "examples"),
 )

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_AVAILABLE = "n/a"
 MAX_LISTED = 20  # values of a list that are written out; how many more there are is said
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def printable(text: str) -> str:
-    """Replace by U+FFFD, one for one, what neither HTML nor XML can hold: controls and lone surrogates."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def finite(value: Any) -> float | None:

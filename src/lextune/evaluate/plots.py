@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import shorten
-from lextune.evaluate.formatting import bounds, finite, printable
+from lextune.evaluate.formatting import bounds, finite
+from lextune.text.printable import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 from lextune.evaluate import tables
 from lextune.evaluate.facts import card_facts, estimate_table, rest_of_preflight
-from lextune.evaluate.formatting import fixed, plain, printable, quantity, score
+from lextune.evaluate.formatting import fixed, plain, quantity, score
 from lextune.evaluate.plots import SYMBOLS, Series, curve_plot, curve_points, field_plot
 from lextune.evaluate.summary import ARMS, ECHO, SIGNIFICANT, judgement, lookup, tuned_name
+from lextune.text.printable import printable
 
 if TYPE_CHECKING:
     from jinja2 import Template

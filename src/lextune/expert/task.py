@@ -19,6 +19,8 @@ from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
 
 OUTPUT = "output"  # the one field of the instruction task
+NULL = "null"
+"""The answer that says that there is none: the only word for it that is taught and that leaves."""
 
 
 class Task(ABC):
@@ -69,8 +71,9 @@ class Instruction(Task):
     def examples(
         self, document: Document, schema: Schema, codec: Codec, window: WindowConfig, strategy: str
     ) -> Iterator[WindowExample | ChatExample]:
-        """Yield the one conversation that the row is, earlier turns first."""
-        answer = document.labels[OUTPUT].answer
+        """Yield the one conversation that the row is, earlier turns first; where its answer is null, `null`."""
+        label = document.labels[OUTPUT]
+        answer = NULL if label == FieldLabel() else label.answer
         if answer:
             yield ChatExample(
                 document_id=document.id,

@@ -11,6 +11,7 @@ from lextune.expert.answering import Identified, Identity, converse
 from lextune.expert.engines.base import GenerateOptions, Generation, Generator
 from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
+from lextune.expert.task import NULL
 from lextune.expert.templates import Codec
 
 MAX_TOKENS = 256
@@ -41,7 +42,8 @@ class WritingExpert(Identified):
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Write the answer to one document: system messages, worked examples, earlier turns, then its text.
 
-        Nothing is quoted, so that every answer is marked for review, whatever `min_confidence` says.
+        Nothing is quoted, so that every answer is marked for review, whatever `min_confidence` says. The word
+        `null`, which rows without an answer teach, is no answer.
 
         Raises:
             ContextError: the document is longer than the model's context.
@@ -57,10 +59,11 @@ class WritingExpert(Identified):
         done = self.chat([*said, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS))
         field = self.schema.names[0]
         sure = UNKNOWN if done.confidence is None else done.confidence
-        answer = FieldAnswer(answer=done.text.strip(), quotes=(), confidence=round(sure, 4), status="review")
+        text = done.text.strip()
+        answer = FieldAnswer(answer=text, quotes=(), confidence=round(sure, 4), status="review")
         return Prediction(
             document_id=document.id,
-            record=self._record(document, {field: answer if done.text.strip() else None}),
+            record=self._record(document, {field: None if text in ("", NULL) else answer}),
             usage=Usage(
                 seconds=time.perf_counter() - started,
                 prompt_tokens=done.prompt_tokens,

@@ -37,7 +37,7 @@ def test_what_would_not_be_used_is_listed(cli: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["check", "none"], "error: none: no such folder\n  -> give the folder of CUAD, or run `lextune data fetch`"),
+        (["check", "none"], "no such folder\n  -> give the folder of CUAD, or run `lextune data fetch cuad`"),
         (["check", str(SAMPLES), "--schema", "mine"], "error: schema: no schema 'mine'"),
         (["fetch", "enron"], "error: data fetch: no data set 'enron'\n  -> use: lextune data fetch cuad"),
     ],

@@ -16,6 +16,7 @@ from lextune.apps.cli.data_exchange import export, import_data
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import ArtifactError, DataError, LextuneError, UserError
 from lextune.expert.point import ChatExample
+from lextune.expert.schema import load_schema
 
 ROWS = [
     {"id": "a", "prompt": "What law?", "completion": "New York"},
@@ -57,13 +58,32 @@ def test_import_says_what_went_on_and_what_did_not(run: Callable[..., str], rows
         "2 of 3 documents in v1, 1 dropped",
         "  1 x output: a word for null, now null (nulls.json)",
         "  1 x row: the output is empty (rows.jsonl:3)",
-        "  1 documents hold control tokens of some model, which stay ordinary text",
+        "  1 document holds control tokens of some model, which stay ordinary text",
     ]
     assert rows.read_bytes() == before
     found = json.loads(run("import", "rows.jsonl", "--out", "v2", "--json"))
     counts = {name: found[name] for name in ("path", "n_in", "n_out", "n_dropped", "nulls")}
     assert counts == {"path": "v2", "n_in": 3, "n_out": 2, "n_dropped": 1, "nulls": {"output": 1}}
     assert found["hash"] == Artifact.open(Path("v1"), kind="documents").hash
+
+
+def test_a_folder_of_contracts_says_what_the_null_contract_changed(run: Callable[..., str]) -> None:
+    names = load_schema("clauses-47").names[:6]
+
+    def contracts(count: int) -> None:
+        Path("cuad/full_contract_txt").mkdir(parents=True, exist_ok=True)
+        Path("cuad/full_contract_txt/A.txt").write_text("A contract.")
+        columns = ["Filename", *(each for name in names[:count] for each in (name, f"{name}-Answer"))]
+        cells = ["A.pdf", *(["[]", "No"] * count)]
+        Path("cuad/master_clauses.csv").write_text(f"{','.join(columns)}\n{','.join(cells)}\n")
+
+    contracts(2)
+    told = [f"  1 x {name}: a word for null, now null (nulls.json)" for name in sorted(names[:2])]
+    assert run("import", "cuad", "--out", "v1").splitlines()[1:] == told
+    assert json.loads(Path("v1/nulls.json").read_text()) == {name: {"No": 1} for name in names[:2]}
+    contracts(6)
+    many = "  6 words for null in 6 fields, now null (nulls.json)"
+    assert run("import", "cuad", "--out", "v2").splitlines()[1:] == [many]
 
 
 def test_options_of_an_import(run: Callable[..., str], rows: Path) -> None:

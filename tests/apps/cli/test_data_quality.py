@@ -72,6 +72,14 @@ def judge(path: Path, verdicts: list[str]) -> None:
         writer.writerows([*row[:5], verdicts[i % len(verdicts)], "[bold]"] for i, row in enumerate(rows))
 
 
+def test_the_next_command_stays_on_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.log, "_width", 20)
+    app = typer.Typer()
+    app.command()(data_quality.spotcheck)
+    found = CliRunner().invoke(app, [str(folder), "--csv", "sheet.csv"])
+    assert f"lextune data spotcheck {folder} --read sheet.csv\n" in found.stderr
+
+
 def test_a_sheet_goes_out_and_comes_back(run: Run, folder: Path) -> None:
     made = run("spotcheck", folder, "--n", "8", "--csv", "s.csv", "--html", "s.html", "--seed", "2", "--json")
     assert (made["n"], made["present"] + made["absent"], made["files"]) == (8, 8, ["s.html", "s.csv"])

@@ -14,7 +14,7 @@ from lextune.core.errors import DataError
 from lextune.core.records import Span
 from lextune.data.importers.cuad import import_cuad
 from lextune.data.importers.cuad_csv import parse_cell
-from lextune.data.importers.report import summarise
+from lextune.data.importers.report import Normalised, summarise
 from lextune.expert.schema import Schema, SchemaField, load_schema
 
 NAMES = ("Parties", "Governing Law", "Notice Period to Terminate Renewal", "Data Protection")
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_row_and_its_text_become_a_labelled_document(folder: Path) -> None:
-    (document,), rejects = import_cuad(folder, SCHEMA)
+    (document,), rejects, _ = import_cuad(folder, SCHEMA)
     assert rejects == []
     assert document.text == TEXT  # newlines untouched, byte order mark gone
     raw = (folder / "full_contract_txt" / "ACME_BETA - Supply Agreement.txt").read_bytes()
@@ -102,9 +102,18 @@ def test_null_contract_of_answers(tmp_path: Path, answer: str, quoted: bool, exp
 def test_null_contract_of_quotes(tmp_path: Path, cell: str) -> None:
     table(tmp_path, [row("A.pdf", law=cell)])
     text_file(tmp_path, "A.txt")
-    documents, rejects = import_cuad(tmp_path, SCHEMA)
+    documents, rejects, _ = import_cuad(tmp_path, SCHEMA)
     assert not documents[0].labels["Governing Law"].present
     assert rejects == []
+
+
+def test_words_for_null_are_reported(tmp_path: Path) -> None:
+    table(tmp_path, [row("A.pdf", "['Acme', 'N/A', '']", "[]", ("", " No ")), row("gone.pdf", "None")])
+    text_file(tmp_path, "A.txt")
+    assert import_cuad(tmp_path, SCHEMA).nulls == [
+        Normalised("A.txt, Parties", "Parties", "N/A"),
+        Normalised("A.txt, Governing Law", "Governing Law", "No"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +148,7 @@ def test_contract_types_come_from_the_table_then_the_folders_then_the_name(folde
 def test_a_quote_that_is_nowhere_is_a_reject_and_its_field_is_not_assessed(tmp_path: Path) -> None:
     table(tmp_path, [row("A.pdf", "['Acme Ltd.', 'Gamma Ltd.']", "['of Texas']")])
     text_file(tmp_path, "A.txt")
-    (document,), rejects = import_cuad(tmp_path, SCHEMA)
+    (document,), rejects, _ = import_cuad(tmp_path, SCHEMA)
     assert document.labels["Parties"].parts == ("Acme Ltd.",)
     assert "Governing Law" not in document.labels
     assert [(d.what, d.where, d.reason) for d in rejects] == [
@@ -153,7 +162,7 @@ def test_contracts_and_columns_without_a_counterpart_are_rejects(tmp_path: Path)
     table(tmp_path, [[*row("A.pdf"), "[]", ""], [*row("Lost.pdf"), "[]", ""]], columns)
     text_file(tmp_path, "A.txt")
     text_file(tmp_path, "Orphan.txt")
-    documents, rejects = import_cuad(tmp_path, SCHEMA)
+    documents, rejects, _ = import_cuad(tmp_path, SCHEMA)
     assert [d.id for d in documents] == ["A"]
     assert summarise(rejects).splitlines() == [
         "2 x column: the schema four has no field of this name "
@@ -248,6 +257,7 @@ def test_an_unreadable_contract(tmp_path: Path) -> None:
         (None, "no such folder"),
         ("other/", "neither master_clauses.csv with full_contract_txt/ nor CUAD_v1.json in this folder"),
         ("full_contract_txt/", "full_contract_txt/ is there, master_clauses.csv is missing"),
+        ("../data", "a file, no folder"),
         ("master_clauses.csv", "master_clauses.csv is there, the folder full_contract_txt/ is missing"),
     ],
 )
@@ -255,13 +265,15 @@ def test_missing_files(tmp_path: Path, made: str | None, message: str) -> None:
     place = tmp_path / "data"
     if made and made.endswith("/"):
         (place / made).mkdir(parents=True)
+    elif made == "../data":
+        place.touch()
     elif made:
         place.mkdir()
         (place / made).touch()
     with pytest.raises(DataError) as error:
         import_cuad(place, SCHEMA)
     assert message in str(error.value)
-    assert "lextune data fetch" in str(error.value)
+    assert "lextune data fetch cuad" in str(error.value)
 
 
 def question(category: str, *answers: tuple[str, int], title: str = "A", impossible: bool = False) -> dict[str, Any]:
@@ -281,7 +293,7 @@ def test_json_offsets_choose_the_occurrence(tmp_path: Path) -> None:
         question("Parties", ("Acme", last), ("Beta Ltd.", TEXT.index("Beta"))),
         question("Notice Period To Terminate Renewal", impossible=True),
     ]
-    (document,), rejects = import_cuad(squad(tmp_path, ("A", qas)), SCHEMA)
+    (document,), rejects, _ = import_cuad(squad(tmp_path, ("A", qas)), SCHEMA)
     assert rejects == []
     parties = document.labels["Parties"]
     assert parties.spans[0][0] == Span(start=last, end=last + 4)
@@ -294,7 +306,7 @@ def test_json_offsets_choose_the_occurrence(tmp_path: Path) -> None:
 def test_json_by_its_path_and_numbered_questions(tmp_path: Path) -> None:
     qas = [question("Parties_0", ("Acme", 0)), question("Parties_1", ("Beta Ltd.", -3))]
     squad(tmp_path, ("A", qas), name="test.json")
-    (document,), _ = import_cuad(tmp_path / "test.json", SCHEMA)
+    document = import_cuad(tmp_path / "test.json", SCHEMA).documents[0]
     assert document.labels["Parties"].parts == ("Acme", "Beta Ltd.")  # wrong offsets fall back on the text
     assert [TEXT[s[0].start : s[0].end] for s in document.labels["Parties"].spans] == ["Acme", "Beta Ltd."]
 
@@ -310,7 +322,7 @@ def test_json_rejects(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "CUAD_v1.json").read_text())
     content["data"].append({"title": "Empty", "paragraphs": []})
     (tmp_path / "CUAD_v1.json").write_text(json.dumps(content))
-    (document,), rejects = import_cuad(tmp_path, SCHEMA)
+    (document,), rejects, _ = import_cuad(tmp_path, SCHEMA)
     assert list(document.labels) == ["Notice Period to Terminate Renewal"]
     assert {(d.where, d.reason) for d in rejects} == {
         ("A, Parties", "not in the text: 'Gamma'"),
@@ -332,9 +344,11 @@ def test_json_rejects(tmp_path: Path) -> None:
     ],
 )
 def test_null_contract_of_json_answers(tmp_path: Path, answer: tuple[str, int], parts: tuple[str, ...]) -> None:
-    (document,), rejects = import_cuad(squad(tmp_path, ("A", [question("Parties", answer)])), SCHEMA)
+    (document,), rejects, nulls = import_cuad(squad(tmp_path, ("A", [question("Parties", answer)])), SCHEMA)
     assert document.labels["Parties"].parts == parts
     assert rejects == []
+    word = [] if parts or not answer[0] else [answer[0]]  # what is merely empty needs no report
+    assert nulls == [Normalised("A__Parties", "Parties", raw) for raw in word]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +383,7 @@ def test_the_built_in_schema_begins_with_cuads_columns(cuad_dir: Path) -> None:
 
 def test_every_real_contract_matches_and_every_quote_is_found(cuad_dir: Path) -> None:
     schema = load_schema("clauses-47")
-    documents, rejects = import_cuad(cuad_dir, schema)
+    documents, rejects, _ = import_cuad(cuad_dir, schema)
     assert (len(documents), rejects) == (408, [])
     labels = [label for document in documents for label in document.labels.values()]
     assert len(labels) == 408 * 41

@@ -227,8 +227,13 @@ def test_scans_are_recognised_where_it_is_asked_for(tmp_path: Path, monkeypatch:
 
 
 def test_folders_that_are_none_or_hold_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("x")
+    with pytest.raises(DataError, match=r"a\.txt: a file, no folder\n  -> give a folder of documents"):
+        list(read_folder(file))
     with pytest.raises(DataError, match="no such folder\n  -> give a folder of documents"):
         list(read_folder(tmp_path / "absent"))
+    file.unlink()
     (tmp_path / ".hidden").write_text("x")
     with pytest.raises(DataError, match="no files in this folder"):
         list(read_folder(tmp_path))

@@ -210,6 +210,16 @@ def test_a_refused_import_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_version_is_not_written_into_its_source(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "a.txt").write_text("A contract.")
+    with pytest.raises(
+        UserError, match=r"v: this is inside the source, which stays untouched\n  -> choose another --out"
+    ):
+        import_version(tmp_path / "contracts", tmp_path / "contracts" / "v", OPTIONS)
+    assert [path.name for path in (tmp_path / "contracts").iterdir()] == ["a.txt"]
+
+
 def test_a_source_that_changes_after_it_was_hashed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lextune.data.importers import intake
 
@@ -266,6 +276,11 @@ def test_folders_are_contracts_or_documents(tmp_path: Path) -> None:
         ("none.jsonl", "auto", "none.jsonl: no such file or folder\n  -> check the path"),
         ("a.pdf", "auto", "a.pdf: no known format\n  -> give a folder of documents, or rows in a file that ends in"),
         ("a.jsonl", "auto", "a.jsonl:1: rows of no known shape: their keys are 'zzz'"),
+        (
+            "v",
+            "auto",
+            "v: a dataset version already, no source\n  -> go on with it as it is: clean, dedupe or export it",
+        ),
         ("a.jsonl", "chta", "--format: no format 'chta'; did you mean 'chat'?\n  -> use auto or one of\n"),
     ],
 )
@@ -275,6 +290,7 @@ def test_a_source_of_no_format_is_told(
     monkeypatch.chdir(tmp_path)
     Path("a.pdf").write_text("x")
     Path("a.jsonl").write_text('{"zzz": 1}')
+    import_version(write(tmp_path, GOOD), Path("v"), OPTIONS)
     with pytest.raises(DataError) as caught:
         find_format(Path(name), format)
     assert str(caught.value).startswith(message)

@@ -97,6 +97,7 @@ def test_calls_of_one_function_are_one_class() -> None:
         ({"response": {}}, "'choices' is not a list of answers"),
         ({"response": "done"}, "'response' is not an object"),
         ({"choices": [{"text": "x"}]}, "choices[0]: 'message' is missing"),
+        ({"choices": choice(content=3, finish_reason=["length"])}, "choices[0].message: 'content' is not a string"),
         ({"choices": choice(content=3)}, "choices[0].message: 'content' is not a string"),
         ({"choices": choice(tool_calls={"a": 1})}, "choices[0].message: 'tool_calls' is not a list"),
         ({"choices": choice(tool_calls=[call(None)])}, "tool_calls[0] has no function with a name"),

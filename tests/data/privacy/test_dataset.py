@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def test_workers_give_what_one_process_gives(
     several = pseudonymise_dataset(source, tmp_path / "several", Options(key=key))
     texts = [a.file("documents.jsonl").read_text().replace(a.manifest.config["vault"], "") for a in (alone, several)]
     assert texts[0] == texts[1]
+
+
+def test_a_worker_that_was_killed_is_told(
+    source: Artifact, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*given: Any, **named: Any) -> Any:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(module, "FEW", 1)
+    monkeypatch.setattr(module, "_searched_in_processes", killed)
+    with pytest.raises(MachineError) as caught:
+        pseudonymise_dataset(source, tmp_path / "new", Options(key=key))
+    assert str(caught.value) == (
+        "privacy: a process that looks for personal data was killed\n  -> free memory, and run it again"
+    )
 
 
 def test_an_earlier_vault_keeps_its_people(source: Artifact, seal: Seal, key: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from lextune.core.errors import DataError
-from lextune.core.records import Document, FieldLabel
+from lextune.core.records import Document, FieldLabel, Message
 from lextune.data.quality.agreement import BLOCKS, Agreement, agreement, quote_f1
 
 Said = list[list[int | None]]  # annotators x texts
@@ -56,6 +56,16 @@ def test_krippendorffs_published_example() -> None:
     assert found.alpha.value == pytest.approx(0.095, abs=5e-4)
     assert found.agreement.value == pytest.approx(0.6)
     assert found.kappa.value == pytest.approx(cohen_kappa_score(MEG, OWEN))
+
+
+def test_rows_that_end_alike_are_not_the_same_conversation() -> None:
+    rows = documents([MEG, OWEN])
+    said = [(Message(role="user", content=row.annotator or ""),) for row in rows]
+    apart = [row.model_copy(update={"turns": turns}) for row, turns in zip(rows, said, strict=True)]
+    with pytest.raises(DataError, match="no text was labelled by two annotators"):
+        compare(apart)
+    alike = [row.model_copy(update={"turns": said[0]}) for row in rows]
+    assert compare(alike).texts == len(MEG)
 
 
 def test_a_table_worked_by_hand() -> None:

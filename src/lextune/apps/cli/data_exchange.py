@@ -9,6 +9,8 @@ import typer
 
 from lextune.apps.cli.console import log, out, print_json
 
+SHOWN = 5  # fields whose nulls are each told on a line
+
 
 def import_data(
     source: Annotated[Path, typer.Argument(help="A file of rows, or a folder of contracts or documents.")],
@@ -36,15 +38,19 @@ def import_data(
 
 
 def _print_details(found: dict[str, Any]) -> None:
-    for field, count in found["nulls"].items():
+    nulls = found["nulls"]
+    for field, count in nulls.items() if len(nulls) <= SHOWN else ():
         out.print(f"  {count} x {field}: a word for null, now null (nulls.json)", markup=False)
+    if len(nulls) > SHOWN:
+        out.print(f"  {sum(nulls.values())} words for null in {len(nulls)} fields, now null (nulls.json)", markup=False)
     for reason in found["reasons"]:
         more = ", ..." if reason["n"] > len(reason["first"]) else ""
         places = "; ".join(reason["first"]) + more
         out.print(f"  {reason['n']} x {reason['what']}: {reason['reason']} ({places})", markup=False)
     if found["with_control_tokens"]:
         count = found["with_control_tokens"]
-        out.print(f"  {count} documents hold control tokens of some model, which stay ordinary text", markup=False)
+        hold = "1 document holds" if count == 1 else f"{count} documents hold"
+        out.print(f"  {hold} control tokens of some model, which stay ordinary text", markup=False)
 
 
 def export(

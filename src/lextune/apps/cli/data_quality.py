@@ -65,7 +65,8 @@ def spotcheck(
     out.print(f"{len(sheet.items)} of {total:,} labels ({sizes['present']} present, {sizes['absent']} absent)")
     out.print(f"in {' and '.join(written)}", markup=False)
     if csv is not None:
-        log.print(f"fill in the column verdict, then: lextune data spotcheck {dataset} --read {csv}", markup=False)
+        command = f"lextune data spotcheck {dataset} --read {csv}"
+        log.print(f"fill in the column verdict, then: {command}", markup=False, soft_wrap=True)
 
 
 def suspects(

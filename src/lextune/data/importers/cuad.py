@@ -29,7 +29,8 @@ def import_cuad(folder: Path, schema: Schema) -> Imported:
     Returns:
         The documents in the order of the source, and a Drop for every contract without a text or the other
         way round, every column that is no field, and every quote that is not in its contract. A field of
-        whose quotes none was found is not in the labels: not assessed.
+        whose quotes none was found is not in the labels: not assessed. Quotes and answers that are words for null,
+        `No` without a quote among them, are reported as Normalised.
 
     Raises:
         DataError: neither layout is there, a file is not UTF-8, columns are missing, cells or rows are bad,
@@ -55,13 +56,13 @@ def _read(folder: Path, schema: Schema) -> Imported:
         for name in SQUAD_FILES:
             if (place / name).is_file():
                 return import_squad(place / name, schema)
-    do = "give the folder of CUAD, or run `lextune data fetch`"
+    do = "give the folder of CUAD, or run `lextune data fetch cuad`"
     raise DataError(_lacking(folder), where=str(folder), do=do)
 
 
 def _lacking(folder: Path) -> str:
     if not folder.is_dir():
-        return "no such folder"
+        return "a file, no folder" if folder.exists() else "no such folder"
     for place in (folder, folder / NESTED):
         if (place / TABLE).is_file():
             return f"{TABLE} is there, the folder {TEXTS}/ is missing"

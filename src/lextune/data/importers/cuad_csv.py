@@ -18,16 +18,16 @@ from typing import NamedTuple
 
 from lextune.core.errors import DataError, shorten
 from lextune.core.records import Document, Drop, FieldLabel
-from lextune.data.importers.labels import fields_by_key, make_label, read_text, split_quotes
+from lextune.data.importers.labels import fields_by_key, make_label, null_quotes, read_text, split_quotes
 from lextune.data.importers.names import contract_type_of, match_names, name_key
-from lextune.data.importers.report import Imported, Mistake, refuse
+from lextune.data.importers.report import Imported, Mistake, Normalised, refuse
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText
 
 TABLE, TEXTS = "master_clauses.csv", "full_contract_txt"
 TYPES, PDFS = "contract_types.csv", "full_contract_pdf"
 FILENAME, ANSWER = "Filename", "-Answer"
-Parts = dict[str, tuple[str, ...]]  # of one contract, by field
+Quotes = dict[str, tuple[str, ...]]  # of one contract, by field, as its cells hold them
 _LIST = re.compile(r"\s*\[\s*(['\"]|\]\s*$)")
 
 
@@ -48,7 +48,7 @@ def import_table(folder: Path, schema: Schema) -> Imported:
     names = [row.cells[FILENAME] for row in rows]
     matches = match_names(names, [file.name for file in files])
     types = _contract_types(folder)
-    documents = []
+    documents, nulls = [], list[Normalised]()
     for index, row in enumerate(rows):
         if index in matches.failures:
             where = f"{path.name}:{row.line}, {names[index]}"
@@ -56,16 +56,17 @@ def import_table(folder: Path, schema: Schema) -> Imported:
             continue
         file = files[matches.pairs[index]]
         answers = {field: row.cells[column + ANSWER] for column, field in fields.items()}
-        document, lost = _document(file, quotes[index], answers, types)
+        document, lost, changed = _document(file, quotes[index], answers, types)
         documents.append(document)
         drops.extend(lost)
+        nulls.extend(changed)
     used = set(matches.pairs.values())
     drops.extend(
         Drop(what="contract", where=f"{TEXTS}/{file.name}", reason=f"no row of {TABLE} names this file")
         for place, file in enumerate(files)
         if place not in used
     )
-    return Imported(tuple(documents), drops)
+    return Imported(tuple(documents), drops, nulls)
 
 
 def read_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[Row]]:
@@ -140,23 +141,23 @@ def _fields(columns: Sequence[str], schema: Schema, path: Path) -> tuple[dict[st
     return fields, drops
 
 
-def _read_cells(path: Path, rows: Sequence[Row], fields: Mapping[str, str]) -> list[Parts]:
-    """Return the quoted parts of every row; all bad cells make one error."""
-    parts, mistakes = [], list[Mistake]()
+def _read_cells(path: Path, rows: Sequence[Row], fields: Mapping[str, str]) -> list[Quotes]:
+    """Return the quotes of every row; all bad cells make one error."""
+    quotes, mistakes = [], list[Mistake]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a backslash in a contract is no concern of the user's
         for row in rows:
-            of_row: Parts = {}
+            of_row: Quotes = {}
             for column, field in fields.items():
                 try:
-                    of_row[field] = split_quotes(parse_cell(row.cells[column]))
+                    of_row[field] = parse_cell(row.cells[column])
                 except ValueError:
                     what = f"not a Python list of quotes: {shorten(row.cells[column], 40)!r}"
                     mistakes.append(Mistake(f"{path.name}:{row.line}, column {column!r}", what))
-            parts.append(of_row)
+            quotes.append(of_row)
     if mistakes:
         raise refuse(mistakes, str(path), "write such a cell as ['first quote', 'second quote'], or []")
-    return parts
+    return quotes
 
 
 def parse_cell(cell: str) -> tuple[str, ...]:
@@ -177,17 +178,21 @@ def parse_cell(cell: str) -> tuple[str, ...]:
 
 
 def _document(
-    file: Path, parts: Parts, answers: Mapping[str, str], types: Mapping[str, str]
-) -> tuple[Document, list[Drop]]:
+    file: Path, quotes: Quotes, answers: Mapping[str, str], types: Mapping[str, str]
+) -> tuple[Document, list[Drop], list[Normalised]]:
     raw, text = read_text(file)
     collapsed = CollapsedText(text)
     labels: dict[str, FieldLabel] = {}
-    drops = []
-    for field in parts:
-        label, lost = make_label(collapsed, parts[field], answers[field], f"{file.name}, {field}")
+    drops, nulls = [], list[Normalised]()
+    for field, said in quotes.items():
+        where, answer = f"{file.name}, {field}", answers[field].strip()
+        label, lost = make_label(collapsed, split_quotes(said), answer, where)
         drops.extend(lost)
+        nulls.extend(null_quotes(said, field, where))
         if label is not None:
             labels[field] = label
+            if answer and label.answer is None:
+                nulls.append(Normalised(where, field, answer))
     document = Document(
         id=file.stem,
         name=file.name,
@@ -197,7 +202,7 @@ def _document(
         source="cuad",
         labels=labels,
     )
-    return document, drops
+    return document, drops, nulls
 
 
 def _contract_types(folder: Path) -> dict[str, str]:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from lextune.core.errors import DataError, shorten
 from lextune.core.records import Document, Drop, FieldLabel
-from lextune.data.importers.labels import fields_by_key, make_label, read_text
+from lextune.data.importers.labels import fields_by_key, make_label, null_quotes, read_text
 from lextune.data.importers.names import contract_type_of, name_key
-from lextune.data.importers.report import Imported, Mistake, refuse
+from lextune.data.importers.report import Imported, Mistake, Normalised, refuse
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText
 from lextune.text.values import is_null
@@ -85,15 +85,17 @@ def import_squad(path: Path, schema: Schema) -> Imported:
     known = fields_by_key(schema)
     documents: list[Document] = []
     drops: list[Drop] = []
+    nulls: list[Normalised] = []
     unknown: Counter[str] = Counter()
     for contract in squad.data:
         reason = _refused(contract, titles)
         if reason:
             drops.append(Drop(what="contract", where=contract.title, reason=reason))
             continue
-        document, lost = _document(contract, known, unknown)
+        document, lost, changed = _document(contract, known, unknown)
         documents.append(document)
         drops.extend(lost)
+        nulls.extend(changed)
     drops.extend(
         Drop(
             what="category",
@@ -108,7 +110,7 @@ def import_squad(path: Path, schema: Schema) -> Imported:
             where=str(path),
             do=f"write question ids as TITLE__Category, with categories such as {schema.names[0]!r}",
         )
-    return Imported(tuple(documents), drops)
+    return Imported(tuple(documents), drops, nulls)
 
 
 def _refused(contract: Contract, titles: Counter[str]) -> str | None:
@@ -125,11 +127,13 @@ def _says(answer: Answer, context: str) -> bool:
     return bool(answer.text.strip()) and (stands or not is_null(answer.text, quoted=True))
 
 
-def _document(contract: Contract, known: dict[str, str], unknown: Counter[str]) -> tuple[Document, list[Drop]]:
+def _document(
+    contract: Contract, known: dict[str, str], unknown: Counter[str]
+) -> tuple[Document, list[Drop], list[Normalised]]:
     (paragraph,) = contract.paragraphs
     text = CollapsedText(paragraph.context)
     asked: dict[str, list[Answer]] = defaultdict(list)
-    drops = []
+    drops, nulls = [], list[Normalised]()
     for question in paragraph.qas:
         category = question.id.rpartition("__")[2]
         field = known.get(name_key(category)) or known.get(name_key(_NUMBER.sub("", category)))
@@ -139,6 +143,8 @@ def _document(contract: Contract, known: dict[str, str], unknown: Counter[str]) 
             reason = f"is_impossible, and an answer: {shorten(question.answers[0].text, 40)!r}"
             drops.append(Drop(what="question", where=question.id, reason=reason))
         else:
+            unsaid = [answer.text for answer in question.answers if not _says(answer, paragraph.context)]
+            nulls.extend(null_quotes(unsaid, field, question.id))
             asked[field].extend(answer for answer in question.answers if _says(answer, paragraph.context))
     labels: dict[str, FieldLabel] = {}
     for field, answers in asked.items():
@@ -161,4 +167,4 @@ def _document(contract: Contract, known: dict[str, str], unknown: Counter[str]) 
         source="cuad",
         labels=labels,
     )
-    return document, drops
+    return document, drops, nulls

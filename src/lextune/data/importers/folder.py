@@ -53,7 +53,8 @@ def read_folder(
         MachineError: `ocr` is asked for, and tesseract is not installed.
     """
     if not path.is_dir():
-        raise DataError("no such folder", where=str(path), do="give a folder of documents")
+        what = "a file, no folder" if path.exists() else "no such folder"
+        raise DataError(what, where=str(path), do="give a folder of documents")
     files, drops = _walk(path)
     if not files and not drops:
         raise DataError("no files in this folder", where=str(path), do="give a folder of documents")

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.artifacts import Artifact, build_folder, sha256_file, sha256_json, write_atomic
-from lextune.core.errors import DataError
+from lextune.core.artifacts import MANIFEST, Artifact, build_folder, sha256_file, sha256_json, write_atomic
+from lextune.core.errors import DataError, UserError
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Summary
 from lextune.data.importers.cuad import SQUAD_FILES, import_cuad
@@ -65,6 +65,7 @@ def _cuad(path: Path, options: Options) -> Iterator[Item]:
     found = import_cuad(path, options.schema)
     yield from found.documents
     yield from found.rejects
+    yield from found.nulls
 
 
 def _label_studio(path: Path, options: Options) -> Iterator[Item]:
@@ -131,6 +132,9 @@ def find_format(path: Path, format: str = AUTO) -> str:
     if format != AUTO:
         return format
     if path.is_dir():
+        if (path / MANIFEST).is_file() and (path / "documents.jsonl").is_file():
+            do = "go on with it as it is: clean, dedupe or export it, or run a recipe with --data"
+            raise DataError("a dataset version already, no source", where=str(path), do=do)
         contracts = any((place / name).exists() for place in (path, path / "CUAD_v1") for name in (TABLE, *SQUAD_FILES))
         return "cuad" if contracts else "folder"
     if not is_row_file(path):
@@ -270,10 +274,14 @@ def import_version(
 
     Raises:
         DataError: see `import_source` and `take_in`.
-        UserError: the folder holds something.
+        UserError: the folder holds something, or lies inside the source.
         MachineError: the disk is full or may not be written.
     """
     format = find_format(source, format)
+    if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+        raise UserError(
+            "this is inside the source, which stays untouched", where=str(folder), do="choose another --out"
+        )
     config = {
         "format": format,
         "schema": options.schema.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 from lextune.core.errors import DataError, shorten
 from lextune.core.records import Drop, FieldLabel, Span
 from lextune.data.importers.names import name_key
+from lextune.data.importers.report import Normalised
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText, choose, overlaps, whole_words
 from lextune.text.values import is_null
@@ -37,6 +38,11 @@ def read_text(path: Path) -> tuple[bytes, str]:
 def fields_by_key(schema: Schema) -> dict[str, str]:
     """Return the schema's field names by their keys, by which a source's names for them are found."""
     return {name_key(name): name for name in schema.names}
+
+
+def null_quotes(quotes: Sequence[str], field: str, where: str) -> list[Normalised]:
+    """Return the quotes that are words for null; what is merely empty is none."""
+    return [Normalised(where, field, quote) for quote in quotes if quote.strip() and is_null(quote, quoted=True)]
 
 
 def split_quotes(quotes: Sequence[str]) -> tuple[str, ...]:

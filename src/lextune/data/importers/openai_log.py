@@ -57,7 +57,7 @@ def answer_of(values: Values, *, arguments: bool = False) -> str:
     if len(choices) > 1:
         raise Unfit("several choices, of which none was taken")
     message, reason = choices[0].get("message"), choices[0].get("finish_reason")
-    if reason in _BROKEN:
+    if isinstance(reason, str) and reason in _BROKEN:
         raise Unfit(_BROKEN[reason])
     if not isinstance(message, Mapping):
         raise Wrong("choices[0]: 'message' is missing")

@@ -12,13 +12,6 @@ from lextune.core.records import Document, Drop
 SHOWN = 5
 
 
-class Imported(NamedTuple):
-    """Documents that were read, and every contract, column or quote that was not, with its reason."""
-
-    documents: tuple[Document, ...]
-    rejects: list[Drop]
-
-
 class Mistake(NamedTuple):
     """One wrong row, cell or line: where it is (file:line, column) and what is wrong with it."""
 
@@ -32,6 +25,14 @@ class Normalised(NamedTuple):
     where: str
     field: str
     raw: str
+
+
+class Imported(NamedTuple):
+    """Documents that were read, every contract, column or quote that was not, and what the null contract changed."""
+
+    documents: tuple[Document, ...]
+    rejects: list[Drop]
+    nulls: list[Normalised]
 
 
 Item = Document | Drop | Mistake | Normalised  # what an importer that streams yields, in the order of the source

@@ -18,13 +18,11 @@ from lextune.data.importers.lines import Row
 from lextune.data.importers.openai_log import answer_of, is_log, request_of
 from lextune.data.importers.report import Item, Mistake, Normalised
 from lextune.data.importers.turns import Unfit, Wrong, check_turns, read_messages, unknown_key
-from lextune.expert.task import OUTPUT
+from lextune.expert.task import NULL, OUTPUT
 from lextune.text.values import is_null
 
 ID = "id"
 LOG = "openai-log"
-NULL = "null"
-"""The answer that says that there is none: the only word for it that leaves."""
 
 Values = Mapping[str, Any]
 
@@ -66,7 +64,10 @@ def _instruction(values: Values) -> Conversation:
         raise Unfit("the instruction is empty")
     system = _text(values, "system", "")
     messages = [Message(role="system", content=system)] if system else []
-    for index, pair in enumerate(values.get("history") or ()):
+    history = values.get("history") or ()
+    if not isinstance(history, list | tuple):
+        raise Wrong("'history' is not a list of pairs of texts")
+    for index, pair in enumerate(history):
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(side, str) for side in pair):
             raise Wrong(f"history[{index}] is not a pair of texts")
         messages += [Message(role="user", content=pair[0]), Message(role="assistant", content=pair[1])]

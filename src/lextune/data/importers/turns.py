@@ -79,11 +79,12 @@ def _role(message: Mapping[str, Any], key: str, place: str) -> str:
     if key not in message:
         raise Wrong(f"{place}: {key!r} is missing")
     given = message[key]
+    if not isinstance(given, str):
+        raise Wrong(f"{place}: {key!r} is not a string")
     if given in TOOL_ROLES:
         raise Unfit("a message of a tool")
-    if not isinstance(given, str) or given not in ROLES:
-        near = nearest(given, ROLES) if isinstance(given, str) else ""
-        raise Wrong(f"{place}: unknown {key} {shorten(str(given), 40)!r}{near}")
+    if given not in ROLES:
+        raise Wrong(f"{place}: unknown {key} {shorten(given, 40)!r}{nearest(given, ROLES)}")
     return ROLES[given]
 
 

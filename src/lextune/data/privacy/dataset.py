@@ -8,12 +8,13 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lextune.core.artifacts import Artifact, build_folder, read_jsonl, write_jsonl
-from lextune.core.errors import DataError, UserError, shorten
+from lextune.core.errors import DataError, MachineError, UserError, shorten
 from lextune.core.records import Document
 from lextune.data.privacy.find import find_personal
 from lextune.data.privacy.kinds import KINDS, Finding, Kind, masked, settle
@@ -216,10 +217,21 @@ def _searched(
     first = next(documents, None)
     if first is None:
         return
+    try:
+        yield from _searched_in_processes(itertools.chain([first], documents), kinds, reversible=reversible)
+    except BrokenProcessPool:
+        raise MachineError(
+            "a process that looks for personal data was killed", where="privacy", do="free memory, and run it again"
+        ) from None
+
+
+def _searched_in_processes(
+    documents: Iterable[Document], kinds: tuple[Kind, ...], *, reversible: bool
+) -> Iterator[tuple[Document, Found]]:
     cores = os.cpu_count() or 1
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
         waiting: deque[tuple[Document, Future[Found]]] = deque()
-        for document in itertools.chain([first], documents):
+        for document in documents:
             waiting.append((document, pool.submit(look, document, kinds, reversible=reversible)))
             if len(waiting) > AHEAD * cores:
                 done, found = waiting.popleft()

@@ -18,6 +18,7 @@ Every number is a function of counts summed over texts, so that all intervals co
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from lextune.core.errors import DataError
-from lextune.core.records import FieldLabel
+from lextune.core.records import Document, FieldLabel
 from lextune.data.quality import Read
 from lextune.expert.scoring.intervals import Array, Bootstrap, Score, ratio
 
@@ -87,8 +88,9 @@ class Agreement(NamedTuple):
 def agreement(read: Read, *, seed: int = 0) -> Agreement:
     """Compare the annotators of every text that more than one of them labelled.
 
-    Documents with the same text and different `annotator` are compared. Left out, and counted: documents without an
-    annotator, texts that one annotator labelled, and a second labelling by the same annotator (the first one counts).
+    Documents with the same text (of a row: the same conversation) and different `annotator` are compared. Left out,
+    and counted: documents without an annotator, texts that one annotator labelled, and a second labelling by the same
+    annotator (the first one counts).
 
     Args:
         read: the documents; read twice.
@@ -137,13 +139,13 @@ def _shared_texts(read: Read, left_out: Counter[str]) -> list[Labels]:
     annotators: dict[bytes, set[str]] = defaultdict(set)
     for document in read():
         if document.annotator is not None:
-            annotators[_text_hash(document.text)].add(document.annotator)
+            annotators[_text_hash(document)].add(document.annotator)
     texts: dict[bytes, Labels] = {}
     for document in read():
         if document.annotator is None:
             left_out["no annotator"] += 1
             continue
-        text = _text_hash(document.text)
+        text = _text_hash(document)
         if len(annotators[text]) < 2:
             left_out["labelled by one annotator"] += 1
             continue
@@ -155,8 +157,10 @@ def _shared_texts(read: Read, left_out: Counter[str]) -> list[Labels]:
     return list(texts.values())
 
 
-def _text_hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _text_hash(document: Document) -> bytes:
+    """Return a hash of what was labelled: the text, and in a conversation all that was said before it."""
+    said = json.dumps([*([turn.role, turn.content] for turn in document.turns), document.text])
+    return hashlib.blake2b(said.encode(), digest_size=16).digest()
 
 
 def _units(texts: Sequence[Labels], field: str) -> Iterator[_Unit]:

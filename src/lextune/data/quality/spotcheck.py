@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from lextune.core.records import Document, FieldLabel, Span
 from lextune.data.quality import Read
 from lextune.data.quality.sampling import ABSENT, PRESENT, Chosen, Plan
-from lextune.data.quality.tables import csv_text, printable
+from lextune.data.quality.tables import csv_text
 from lextune.expert.schema import Schema
+from lextune.text.printable import printable
 from lextune.text.segments import sentences
 
 if TYPE_CHECKING:

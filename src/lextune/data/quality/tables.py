@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Sequence
+
+from lextune.text.printable import printable
 
 MAX_CELL = 1_000  # characters; what is cut shows as an ellipsis
 _FORMULA = ("=", "+", "-", "@")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def printable(text: str) -> str:
-    """Replace by U+FFFD, one for one, what neither HTML nor UTF-8 can hold: controls and lone surrogates."""
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def as_cell(text: str) -> str:
