@@ -299,6 +299,35 @@ def build_folder(folder: Path, header: Mapping[str, Any], make: Callable[[Path],
     return _seal(header, folder.with_name(f".{folder.name}.partial"), folder, make)
 
 
+def derive_folder(
+    folder: Path, source: Artifact, stage: tuple[str, int], config: Any, make: Callable[[Path], dict[str, Any]]
+) -> Artifact:
+    """Make an artifact from one of the same kind, under a name of the user's choice.
+
+    Args:
+        folder: where it will be; it must not exist, or be empty.
+        source: what it is made from; its manifest is named by a path relative to the new one.
+        stage: name and version of what makes it.
+        config: the settings, as plain JSON.
+        make: fills the staged folder and returns a summary.
+
+    Raises:
+        UserError: the folder holds something.
+        MachineError: the disk is full or may not be written.
+    """
+    name, version = stage
+    header = {
+        "kind": source.kind,
+        "stage": name,
+        "stage_version": version,
+        "config": config,
+        "seed": 0,
+        "inputs": {source.kind: source.hash},
+        "parents": {source.kind: os.path.relpath(source.path.resolve(), folder.resolve().parent)},
+    }
+    return build_folder(folder, header, make)
+
+
 def _seal(header: Mapping[str, Any], staging: Path, final: Path, make: Callable[[Path], dict[str, Any]]) -> Artifact:
     """Fill `staging`, hash it, write its manifest, and rename it to `final`."""
     started = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,26 +22,23 @@ def clean(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Clean a dataset's texts into a new version; labels, quotes and pages follow, the originals stay."""
-    from lextune.core.artifacts import Artifact, build_folder
+    from lextune.core.artifacts import Artifact, derive_folder
     from lextune.core.stage import Context
     from lextune.data.clean import STAGE, CleanConfig
 
     source = Artifact.open(dataset, kind="documents")
     config = CleanConfig(encoding=encoding, spaces=spaces, hyphenation=hyphenation, furniture=furniture, tags=tags)
-    header = {
-        "kind": STAGE.kind,
-        "stage": STAGE.name,
-        "stage_version": STAGE.version,
-        "config": config.model_dump(mode="json"),
-        "seed": 0,
-        "inputs": {"documents": source.hash},
-        "parents": {"documents": os.path.relpath(dataset.resolve(), to.resolve().parent)},
-    }
     with Bars() as bars:
         context = Context(
             progress=lambda done, total, note: bars("clean", done, total, note), options={"workers": workers}
         )
-        made = build_folder(to, header, lambda folder: STAGE.run(config, {"documents": source}, folder, context))
+        made = derive_folder(
+            to,
+            source,
+            (STAGE.name, STAGE.version),
+            config.model_dump(mode="json"),
+            lambda folder: STAGE.run(config, {"documents": source}, folder, context),
+        )
     summary = made.manifest.summary
     if as_json:
         print_json({"out": str(to), "hash": made.hash, **summary})

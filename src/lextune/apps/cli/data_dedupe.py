@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,21 +57,19 @@ def _check(to: Path | None, level: str, report_only: bool) -> None:
 
 
 def _write(source: Any, to: Path, threshold: float, as_json: bool) -> None:
-    from lextune.core.artifacts import build_folder
+    from lextune.core.artifacts import derive_folder
     from lextune.core.stage import Context
     from lextune.data.unique import STAGE, DedupeConfig
 
     config = DedupeConfig(threshold=threshold)
-    header = {
-        "kind": STAGE.kind,
-        "stage": STAGE.name,
-        "stage_version": STAGE.version,
-        "config": config.model_dump(mode="json"),
-        "seed": 0,
-        "inputs": {"documents": source.hash},
-        "parents": {"documents": os.path.relpath(source.path.resolve(), to.resolve().parent)},
-    }
-    made = build_folder(to, header, lambda folder: STAGE.run(config, {"documents": source}, folder, Context()))
+    by = (STAGE.name, STAGE.version)
+    made = derive_folder(
+        to,
+        source,
+        by,
+        config.model_dump(mode="json"),
+        lambda folder: STAGE.run(config, {"documents": source}, folder, Context()),
+    )
     found = made.manifest.summary
     if as_json:
         print_json({"path": str(to), "hash": made.hash, **found})

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from lextune.core.artifacts import Artifact, build_folder, read_jsonl, write_jsonl
+from lextune.core.artifacts import Artifact, derive_folder, read_jsonl, write_jsonl
 from lextune.core.errors import DataError, MachineError, UserError, shorten
 from lextune.core.records import Document
 from lextune.data.privacy.find import find_personal
@@ -198,13 +198,7 @@ def _settings(options: Options) -> dict[str, Any]:
 def _build(
     source: Artifact, out: Path, stage: str, config: dict[str, Any], make: Callable[[Path], dict[str, Any]]
 ) -> Artifact:
-    header = {"kind": "documents", "stage": stage, "stage_version": 1, "config": config, "seed": 0}
-    header |= {"inputs": {"documents": source.hash}, "parents": {"documents": _relative(source.path, out)}}
-    return build_folder(out, header, make)
-
-
-def _relative(folder: Path, out: Path) -> str:
-    return os.path.relpath(folder.resolve(), out.resolve().parent)
+    return derive_folder(out, source, (stage, 1), config, make)
 
 
 def _searched(
