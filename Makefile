@@ -41,6 +41,8 @@ $(READY): requirements.lock requirements-cpu.lock requirements-cuda.lock pyproje
 	  echo "This torch is a CUDA build: installing requirements-cuda.lock"; \
 	  $(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-cuda.lock; fi
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@command -v tesseract >/dev/null || apt-get install -y -qq tesseract-ocr >/dev/null 2>&1 \
+	  || echo "tesseract cannot be installed here: scans cannot be read, and their tests are skipped"
 	@touch $@
 
 demo: $(READY)
