@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from lextune.core.errors import shorten
+from lextune.core.pages import page_template
 from lextune.data.card import Bin, Card
 from lextune.data.card_plots import bars, columns
 from lextune.data.warnings import percent
@@ -240,13 +241,4 @@ def _column_plot(counts: Mapping[str, int], label: str, unit: str, what: str) ->
 
 @functools.cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("lextune.data"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("card.html.j2")
+    return page_template("lextune.data", "card.html.j2")

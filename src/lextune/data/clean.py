@@ -8,18 +8,18 @@ A model trained on cleaned documents must read cleaned ones: whoever answers cle
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 from lextune.core.errors import MachineError, shorten
+from lextune.core.parallel import cores, in_order
 from lextune.core.records import Document, Drop, Edit, FieldLabel, Span
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.task import OUTPUT
@@ -80,7 +80,7 @@ def clean_lines(lines: Iterable[str], config: CleanConfig, *, workers: int | Non
     """Do what `clean_documents` does for documents as lines of JSON, which spares this process most of the work."""
     batches = _batches(lines)
     head = list(islice(batches, 2))
-    workers = workers or _cores()
+    workers = workers or cores()
     if workers == 1 or len(head) < 2:
         for batch in chain(head, batches):
             yield from _clean_batch(batch, config)
@@ -95,20 +95,8 @@ def clean_lines(lines: Iterable[str], config: CleanConfig, *, workers: int | Non
 
 def _in_processes(batches: Iterable[Sequence[str]], config: CleanConfig, workers: int) -> Iterator[CleanedLine]:
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    under_way: deque[Future[list[CleanedLine]]] = deque()
-    try:
-        for batch in batches:
-            under_way.append(pool.submit(_clean_batch, batch, config))
-            if len(under_way) >= AHEAD * workers:
-                yield from under_way.popleft().result()
-        while under_way:
-            yield from under_way.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _cores() -> int:
-    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
+    for _, lines in in_order(pool, partial(_clean_batch, config=config), batches, AHEAD * workers):
+        yield from lines
 
 
 def clean_document(document: Document, config: CleanConfig) -> list[Item]:

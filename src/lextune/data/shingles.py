@@ -13,13 +13,14 @@ import functools
 import re
 import tempfile
 from array import array
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+
+from lextune.core.parallel import in_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,14 +117,8 @@ def _hashed(chunks: Iterator[list[str]], workers: int) -> Iterator[Hashed]:
     if workers == 1:
         yield from map(hash_chunk, chunks)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[Hashed]] = deque()
-        for chunk in chunks:
-            ahead.append(pool.submit(hash_chunk, chunk))
-            if len(ahead) > 2 * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    for _, hashed in in_order(ThreadPoolExecutor(workers), hash_chunk, chunks, 2 * workers):
+        yield hashed
 
 
 def hash_chunk(texts: Sequence[str]) -> Hashed:

@@ -168,7 +168,7 @@ def _pool(config: ExamplesConfig, part: str, inputs: Inputs, path: Path) -> Pool
         if config.max_tokens is None or config.strategy not in WRITES:
             return False
         chat = as_chat(schema, example)
-        return len(codec.prompt(chat.messages)) + len(codec.encode_plain(chat.completion)) + 1 > config.max_tokens
+        return len(codec.prompt(chat.messages)) + len(codec.answer(chat.completion)) > config.max_tokens
 
     with Pool(path, is_long) as pool:
         for document in read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document):

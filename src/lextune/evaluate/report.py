@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from lextune.core.pages import page_template
 from lextune.evaluate import tables
 from lextune.evaluate.facts import card_facts, estimate_table, rest_of_preflight
 from lextune.evaluate.formatting import fixed, plain, quantity, score
@@ -174,17 +175,7 @@ def _definitions(evaluation: Mapping[str, Any]) -> dict[str, str]:
 
 @functools.cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("lextune.evaluate"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(cut=cut, lit=lit, plain=plain, quantity=quantity)
-    return environment.get_template("report.html.j2")
+    return page_template("lextune.evaluate", "report.html.j2", cut=cut, lit=lit, plain=plain, quantity=quantity)
 
 
 def cut(text: str) -> str:

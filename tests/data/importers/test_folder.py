@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 import time
 import zipfile
 from collections import Counter
@@ -18,7 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 from lextune.core.errors import DataError
 from lextune.core.records import Document, Drop
 from lextune.data.importers import folder
-from lextune.data.importers.folder import AHEAD, in_order, read_folder
+from lextune.data.importers.folder import read_folder
 from lextune.text.reading import Limits, Ocr
 
 
@@ -237,22 +236,3 @@ def test_folders_that_are_none_or_hold_nothing(tmp_path: Path) -> None:
     (tmp_path / ".hidden").write_text("x")
     with pytest.raises(DataError, match="no files in this folder"):
         list(read_folder(tmp_path))
-
-
-def test_work_never_runs_far_ahead_and_keeps_its_order() -> None:
-    begun: list[int] = []
-    lock = threading.Lock()
-
-    def work(number: int) -> int:
-        with lock:
-            begun.append(number)
-        time.sleep(0.001 * (number % 3))
-        return number * number
-
-    results = in_order(work, list(range(100)), 2)
-    taken = [next(results) for _ in range(10)]
-    time.sleep(0.05)
-    assert taken == [number * number for number in range(10)]
-    assert len(begun) <= 10 + AHEAD * 2 + 1
-    results.close()  # type: ignore[attr-defined]
-    assert len(begun) <= 10 + AHEAD * 2 + 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from lextune.core.errors import LextuneError
+from lextune.core.parallel import cores
 from lextune.core.provenance import machine, package_versions
 from lextune.expert.weights import cache_folder, find_smollm2_gguf
 
@@ -29,7 +29,7 @@ def examine() -> dict[str, dict[str, Any]]:
     return {
         "machine": {
             "system": machine(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": cores(),
             "memory available": f"{memory:.1f} GiB",
             "disk free here": f"{disk:.1f} GiB",
             "GPU": gpu or "none",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import DocumentError, shorten
+from lextune.core.pages import page_template
 from lextune.core.records import Document, FieldAnswer, Record
 
 if TYPE_CHECKING:
@@ -138,13 +139,15 @@ def split(document: Document, rows: list[Row]) -> Iterator[Piece]:
 
 @functools.cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("lextune.apps.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    return page_template(
+        "lextune.apps.web",
+        "evidence.html.j2",
+        lstrip=False,
+        exact=_exact,
+        plain=_plain,
+        stripes=_stripes,
+        shorten=shorten,
     )
-    environment.filters.update(exact=_exact, plain=_plain, stripes=_stripes, shorten=shorten)
-    return environment.get_template("evidence.html.j2")
 
 
 def _exact(text: str) -> Markup:

@@ -7,15 +7,15 @@ that a file holds can stop the import or leave the folder.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from lextune.core.errors import DataError, DocumentError
+from lextune.core.parallel import cores, in_order
 from lextune.core.records import Document, Drop
 from lextune.data.importers.report import Item
 from lextune.text.reading import Limits, Ocr, read_document
@@ -58,27 +58,13 @@ def read_folder(
     files, drops = _walk(path)
     if not files and not drops:
         raise DataError("no files in this folder", where=str(path), do="give a folder of documents")
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     one = ocr and replace(ocr, workers=ocr.workers or 1)  # documents are what runs side by side
     ids: dict[str, int] = {}
     yield from drops
-    for item in in_order(partial(_read, path, limits=limits, ocr=one), files, workers):
+    read = partial(_read, path, limits=limits, ocr=one)
+    for _, item in in_order(ThreadPoolExecutor(workers), read, files, AHEAD * workers):
         yield _with_own_id(item, ids) if isinstance(item, Document) else item
-
-
-def in_order(work: Callable[[_T], _U], items: list[_T], workers: int) -> Iterator[_U]:
-    """Yield `work(item)` for each item in order, done by threads that never run far ahead of what was taken."""
-    waiting: deque[Future[_U]] = deque()
-    pool = ThreadPoolExecutor(max_workers=workers)
-    try:
-        for item in items:
-            if len(waiting) >= AHEAD * workers:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(work, item))
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Drop]]:

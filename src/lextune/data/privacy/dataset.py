@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lextune.core.artifacts import Artifact, derive_folder, read_jsonl, write_jsonl
 from lextune.core.errors import DataError, MachineError, UserError, shorten
+from lextune.core.parallel import cores, in_order
 from lextune.core.records import Document
 from lextune.data.privacy.find import find_personal
 from lextune.data.privacy.kinds import KINDS, Finding, Kind, masked, settle
@@ -222,16 +223,9 @@ def _searched(
 def _searched_in_processes(
     documents: Iterable[Document], kinds: tuple[Kind, ...], *, reversible: bool
 ) -> Iterator[tuple[Document, Found]]:
-    cores = os.cpu_count() or 1
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        waiting: deque[tuple[Document, Future[Found]]] = deque()
-        for document in documents:
-            waiting.append((document, pool.submit(look, document, kinds, reversible=reversible)))
-            if len(waiting) > AHEAD * cores:
-                done, found = waiting.popleft()
-                yield done, found.result()
-        for document, result in waiting:
-            yield document, result.result()
+    workers = cores()
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    yield from in_order(pool, partial(look, kinds=kinds, reversible=reversible), documents, AHEAD * workers)
 
 
 def _write(source: Artifact, folder: Path, options: Options, namer: Namer, tags: dict[str, str]) -> dict[str, Any]:

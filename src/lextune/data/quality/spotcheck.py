@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from lextune.core.pages import page_template
 from lextune.core.records import Document, FieldLabel, Span
 from lextune.data.quality import Read
 from lextune.data.quality.sampling import ABSENT, PRESENT, Chosen, Plan
@@ -180,13 +181,4 @@ def sheet_html(sheet: Sheet, source: str) -> str:
 
 @functools.cache
 def _template() -> Template:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("lextune.data.quality"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("spotcheck.html.j2")
+    return page_template("lextune.data.quality", "spotcheck.html.j2")

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from lextune.core.errors import DocumentError, MachineError, shorten
+from lextune.core.parallel import cores
 from lextune.text.reading.base import Kind, Limits, Parsed, check_characters
 from lextune.text.reading.isolate import draw_in_child, run_limited
 from lextune.text.reading.layout import PageText, Word, page_text, read_tsv, two_columns
@@ -104,7 +105,7 @@ def _side_by_side(
     data: bytes, kind: Kind, scans: tuple[int, ...], limits: Limits, ocr: Ocr, command: list[str]
 ) -> Iterator[tuple[int, PageText]]:
     """Yield the scanned pages in order; where one fails, those not yet begun are given up."""
-    pool = ThreadPoolExecutor(max_workers=ocr.workers or os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(max_workers=ocr.workers or cores())
 
     def read(number: int) -> PageText:
         try:
