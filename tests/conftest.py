@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,21 @@ def shared_dir() -> Path:
 def cuad_dir(shared_dir: Path) -> Path:
     """The folder of CUAD contracts in the official layout."""
     return shared_dir / "cuad"
+
+
+@pytest.fixture(scope="session")
+def ray_logs() -> Iterator[Path]:
+    """A Ray cluster of two cores on this machine, which `--ray` uses whatever its address; the folder of its logs."""
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ENABLE_AUTO_CONNECT="0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own code is out of date with itself
+        import ray
+        import ray.data
+
+        ray.data.DataContext.get_current()
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield Path(ray._private.worker._global_node.get_logs_dir_path())
+        ray.shutdown(wait_for_processes=True)
 
 
 @pytest.fixture(scope="session")

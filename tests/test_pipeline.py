@@ -16,14 +16,14 @@ from lextune.core.artifacts import Artifact
 from lextune.core.errors import DataError, MachineError, RecipeError
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.expert.build import ENGINES
+from lextune.pipeline import DPO_STAGES, TABLE, WIRES, Recipe, ReleaseSettings, check_range, plan, read_recipe
 from lextune.pipeline import ORDER as ALL
-from lextune.pipeline import TABLE, WIRES, Recipe, ReleaseSettings, check_range, plan, read_recipe
 
 EXTRACTION = Recipe(name="try")
-INSTRUCTION = read_recipe(Path(__file__).parents[1] / "recipes" / "instruction.yaml")
+INSTRUCTION = read_recipe(Path(__file__).parents[1] / "recipes" / "instruction-legal.yaml")
 
 
-ORDER = [name for name in ALL if name != "clean"]  # of a recipe that does not ask for cleaning
+ORDER = [name for name in ALL if name not in ("clean", "search", *DPO_STAGES)]  # of a recipe that asks for none
 
 
 class Calls(list[str]):
@@ -116,6 +116,29 @@ def test_a_plan_has_every_setting_of_every_stage() -> None:
         assert values.get("windows", 3) == 3
 
 
+def test_with_dpo_sft_never_sees_what_preferences_are_mined_on() -> None:
+    asked = changed(train={"strategy": "point"}, dpo={"kept_out": 0.3, "beta": 0.2, "pairs": {"windows": 9}})
+    steps = {step.stage.name: step for step in plan(asked, "f")}
+    assert list(steps) == [name for name in ALL if name in (*ORDER, *DPO_STAGES)]
+    readers = {name: step.inputs["examples"] for name, step in steps.items() if "examples" in step.inputs}
+    assert {name for name, maker in readers.items() if maker == "keep_out"} == {"preflight", "sft", "preferences"}
+    adapters = {name: step.inputs["adapter"] for name, step in steps.items() if "adapter" in step.inputs}
+    assert adapters == {"preferences": "sft", "dpo": "sft", "merge": "dpo", "parity": "dpo", "report": "sft"}
+    assert steps["keep_out"].config.model_dump() == {"kept_out": 0.3}
+    assert steps["preferences"].config.pairs.windows == 9
+    assert "beta" not in steps["preferences"].config.model_dump_json(), "another beta mines no pairs again"
+    assert steps["dpo"].config.dpo.beta == 0.2
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [({"strategy": "tag"}, "the strategy tag generates nothing"), ({"strategy": "point", "method": "full"}, "full")],
+)
+def test_dpo_on_what_has_no_adapter_or_no_answers_is_refused(train: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        plan(changed(train=train, dpo={}), "f")
+
+
 def test_a_task_that_writes_has_no_linear_baseline() -> None:
     steps = {step.stage.name: step for step in plan(INSTRUCTION, "f")}
     assert list(steps) == [name for name in ORDER if name != "linear"]
@@ -124,7 +147,7 @@ def test_a_task_that_writes_has_no_linear_baseline() -> None:
 
 def test_cleaning_comes_between_import_and_split() -> None:
     steps = {step.stage.name: step for step in plan(changed(clean={"furniture": False}), "f")}
-    assert list(steps) == ALL
+    assert list(steps) == [name for name in ALL if name in (*ORDER, "clean")]
     assert steps["clean"].inputs == {"documents": "documents"}
     assert steps["split"].inputs["documents"] == "clean"
     assert steps["clean"].config.model_dump()["furniture"] is False
@@ -173,7 +196,22 @@ def test_the_recipes_that_ship_can_be_planned(file: Path) -> None:
     assert plan(read_recipe(file), "f")
 
 
+def test_training_reads_documents_for_its_metric_alone() -> None:
+    by_loss, by_metric = (
+        {step.stage.name: step for step in plan(changed(train={"best_by": how}), "f")}["sft"].inputs
+        for how in ("loss", "metric")
+    )
+    assert by_metric == {**by_loss, "split": "split"}
+    assert "split" not in by_loss
+
+
 # reuse
+
+
+def test_a_stages_warning_is_noted_with_its_name(go: Any, calls: Calls) -> None:
+    go(until="sft")
+    calls.seen["sft"].warn("checkpoint-12 is corrupt and passed over: optimizer.pt is missing")
+    assert go.notes[-1] == "sft: warning: checkpoint-12 is corrupt and passed over: optimizer.pt is missing"
 
 
 def test_a_run_makes_everything_in_order(go: Any, calls: Calls, tmp_path: Path) -> None:
@@ -192,7 +230,8 @@ def test_the_stages_are_told_seed_source_and_progress(go: Any, calls: Calls, dat
     heard: list[tuple[str, int, int, str]] = []
     go(changed(seed=3), progress=lambda *said: heard.append(said))
     assert {context.seed for context in calls.seen.values()} == {3}
-    assert calls.seen["documents"].options == {"source": str(data), "why": "given"}
+    told = {"source": str(data), "why": "given", "ray": None, "jobs": None, "name": changed(seed=3).name}
+    assert calls.seen["documents"].options == told
     assert heard == [(name, 1, 2, "half") for name in ORDER]
 
 
@@ -258,6 +297,21 @@ def test_a_schema_of_ones_own_is_read_again_when_it_changes(go: Any, calls: Call
     schema.write_text(f"name: mine\nfields: [{field.replace('A?', 'Is it A?')}]\n")
     go(recipe)
     assert calls.take()[0] == "documents"
+
+
+def test_an_adapter_to_go_on_from_is_read_again_when_it_changes(go: Any, calls: Calls, tmp_path: Path) -> None:
+    weights = tmp_path / "adapter_model.safetensors"
+    weights.write_bytes(b"first")
+    recipe = changed(train={"init_adapter": str(tmp_path)})
+    go(recipe, until="sft")
+    calls.take()
+    go(recipe, until="sft")
+    assert calls.take() == []
+    weights.write_bytes(b"second")
+    go(recipe, until="sft")
+    ran = calls.take()
+    assert "sft" in ran
+    assert "examples" not in ran
 
 
 def test_a_list_of_test_contracts_is_read_again_when_it_changes(go: Any, calls: Calls, tmp_path: Path) -> None:

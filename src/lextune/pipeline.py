@@ -20,7 +20,7 @@ from lextune.core.artifacts import Artifact, ArtifactStore, disk_error, sha256_f
 from lextune.core.errors import MachineError, RecipeError
 from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config, load_recipe
-from lextune.core.stage import Context, Stage
+from lextune.core.stage import Context, Inputs, Stage
 from lextune.data import clean
 from lextune.data import stages as data_stages
 from lextune.data.balance import BalanceConfig
@@ -32,11 +32,14 @@ from lextune.evaluate import stages as evaluate_stages
 from lextune.expert.schema import load_schema
 from lextune.expert.task import get_task
 from lextune.expert.thresholds import Aim
-from lextune.expert.weights import SMOLLM2, cache_folder, resolve_base
+from lextune.expert.weights import ADAPTER_WEIGHTS, SMOLLM2, cache_folder, resolve_base
 from lextune.expert.windowing import WindowConfig
 from lextune.release import bundle, merge, parity
+from lextune.train import dpo, kept_out, preferences, search
 from lextune.train import stages as train_stages
-from lextune.train.common import TrainConfig
+from lextune.train.dpo_settings import DpoSettings
+from lextune.train.search_settings import SearchSettings
+from lextune.train.settings import TrainConfig
 
 
 class DataSettings(Config):
@@ -92,6 +95,10 @@ class Recipe(Config):
     """General instructions among the training examples, against forgetting."""
     train: TrainConfig = TrainConfig()
     """How the model is fine-tuned."""
+    dpo: DpoSettings | None = None
+    """Whether it learns from its own mistakes after that, with strategy `point` or `text`; null for not at all."""
+    search: SearchSettings = SearchSettings()
+    """Where `lextune train search` looks for better training settings; a run does not read it."""
     aim: Aim = "f1"
     """What thresholds are chosen for: `f1`, or `recall` (F2, which counts a missed clause for more)."""
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -108,6 +115,17 @@ class Step(NamedTuple):
     inputs: dict[str, str]
 
 
+Starting = Callable[[Stage, Config, Inputs, int], None]
+
+
+class _Calls(NamedTuple):
+    """Who is told of what a run does: see `run`."""
+
+    progress: Callable[[str, int, int, str], None] | None
+    note: Callable[[str], None]
+    starting: Starting
+
+
 class Done(NamedTuple):
     """A finished step: its artifact, and whether it was there already."""
 
@@ -122,6 +140,10 @@ TABLE: dict[str, Stage] = {
         *data_stages.STAGES,
         clean.STAGE,
         *train_stages.STAGES,
+        *search.STAGES,
+        *kept_out.STAGES,
+        *preferences.STAGES,
+        *dpo.STAGES,
         *merge.STAGES,
         *parity.STAGES,
         *evaluate_stages.STAGES,
@@ -141,18 +163,32 @@ WIRES = {  # input name -> the stage that makes it
     "predictions": "predict",
     "base_predictions": "predict_base",
     "evaluation": "score",
+    "pairs": "preferences",
+}
+DPO_STAGES = ("keep_out", "preferences", "dpo")
+DPO_WIRES = {  # what differs with `dpo`: SFT does not see what preferences are mined on, and its adapter is trained on
+    "preflight": {"examples": "keep_out"},
+    "search": {"examples": "keep_out"},
+    "sft": {"examples": "keep_out"},
+    "preferences": {"examples": "keep_out"},
+    "merge": {"adapter": "dpo"},
+    "parity": {"adapter": "dpo"},
 }
 SHARED = (  # settings of a recipe that stages take under the same name
-    "name", "task", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train", "aim",
+    "name", "task", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train", "search", "aim",
 )  # fmt: skip
 ORDER = [
     "documents",
     "clean",
     "split",
     "examples",
+    "keep_out",
     "preflight",
+    "search",
     "linear",
     "sft",
+    "preferences",
+    "dpo",
     "merge",
     "parity",
     "calibrate",
@@ -164,8 +200,8 @@ ORDER = [
 ]
 
 
-def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
-    """Return the steps of a recipe in order.
+def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) -> list[Step]:
+    """Return the steps of a recipe in order; the search for training settings is one of them where it is asked for.
 
     Raises:
         RecipeError: the task or the schema is unknown, the task does not have the strategy, or the strategy cannot
@@ -173,6 +209,8 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
     """
     get_task(recipe.task).check_strategy(recipe.train.strategy)
     check_mix(recipe.mix, recipe.train.strategy)
+    if recipe.dpo is not None:
+        dpo.check_train(recipe.train)
     if recipe.clean is not None and recipe.task != "clause-extraction":
         raise RecipeError(
             f"the task {recipe.task} reads what callers write, which is not cleaned",
@@ -195,8 +233,11 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
         "title": f"{recipe.name}: what fine-tuning gained",
         "release": recipe.name,
         "official_test": recipe.split.mode == "official",
+        **({"dpo": recipe.dpo, "pairs": recipe.dpo.pairs, "kept_out": recipe.dpo.kept_out} if recipe.dpo else {}),
     }
     wanted = {"linear": recipe.task == "clause-extraction", "clean": recipe.clean is not None}
+    wanted["search"] = searching
+    wanted |= dict.fromkeys(DPO_STAGES, recipe.dpo is not None)
     steps = []
     for name in ORDER:
         stage = TABLE[name]
@@ -205,6 +246,10 @@ def plan(recipe: Recipe, source_fingerprint: str) -> list[Step]:
         wires = {i: WIRES[i] for i in stage.inputs if wanted.get(i, True)}
         if name == "split" and recipe.clean is not None:
             wires["documents"] = "clean"
+        if name in ("sft", "search") and recipe.train.best_by == "loss":
+            del wires["split"]  # it reads documents for the metric alone
+        if recipe.dpo is not None:
+            wires |= DPO_WIRES.get(name, {})
         values = {key: known[key] for key in stage.config.model_fields if key in known}
         steps.append(Step(stage, recipe.clean if recipe.clean and name == "clean" else stage.config(**values), wires))
     return steps
@@ -233,8 +278,11 @@ def run(  # noqa: PLR0913 - the options of the command, each by name
     data: str | None = None,
     until: str | None = None,
     start: str | None = None,
+    ray: str | None = None,
+    jobs: int | None = None,
     progress: Callable[[str, int, int, str], None] | None = None,
     note: Callable[[str], None] = lambda text: None,
+    starting: Starting = lambda stage, config, inputs, seed: None,
 ) -> list[Done]:
     """Run a recipe: reuse what exists, make the rest.
 
@@ -244,25 +292,32 @@ def run(  # noqa: PLR0913 - the options of the command, each by name
         data: replaces the recipe's `data.source`.
         until: the last stage to run.
         start: the first stage that is made again even where it exists.
+        ray: the address of a cluster that cleans the documents (`lextune.core.cluster`).
+        jobs: processes of the stage `search`; one a GPU by default.
         progress: called with stage, done, total and a note.
         note: called with one line a stage, and with warnings.
+        starting: called with stage, config, inputs and seed before a stage is run.
 
     Raises:
         RecipeError: no such stage, or one of `plan`'s.
         DataError: no such data.
         MachineError: another run writes to `out`, or it cannot be written.
     """
-    check_range(plan(recipe, ""), until, start)
+    searching = until == "search"
+    check_range(plan(recipe, "", searching=searching), until, start)
     source = find_source(data or recipe.data.source, cache=cache_folder(), task=recipe.task)
     note(f"data: {source.path} ({source.why})")
-    steps = plan(recipe, fingerprint(source.path))
+    steps = plan(recipe, fingerprint(source.path), searching=searching)
     store, done = ArtifactStore(out), dict[str, Done]()
-    options = {"source": str(source.path), "why": source.why}
+    options = {"source": str(source.path), "why": source.why, "ray": ray, "jobs": jobs, "name": recipe.name}
+    if ray is not None and recipe.clean is None:
+        note("--ray: nothing to do there, this recipe cleans no documents")
+    calls = _Calls(progress, note, starting)
     with _one_at_a_time(out):
         again = False
         for step in steps:
             again = again or step.stage.name == start
-            finished = _step(step, recipe, store, done, again=again, options=options, progress=progress, note=note)
+            finished = _step(step, recipe, store, done, again=again, options=options, calls=calls)
             done[step.stage.name] = finished
             if step.stage.name == until:
                 break
@@ -294,10 +349,9 @@ def _step(  # noqa: PLR0913 - private, called once
     *,
     again: bool,
     options: dict[str, Any],
-    progress: Callable[[str, int, int, str], None] | None,
-    note: Callable[[str], None],
+    calls: _Calls,
 ) -> Done:
-    stage = step.stage
+    stage, (progress, note, starting) = step.stage, calls
     inputs = {name: done[maker].artifact for name, maker in step.inputs.items()}
     header, key = _header(step, recipe, inputs)
     existing = None if again else store.find(stage.name, key)
@@ -310,10 +364,11 @@ def _step(  # noqa: PLR0913 - private, called once
         if progress is not None:
             progress(stage.name, count, total, text)
 
-    context = Context(recipe.seed, report, options)
+    context = Context(recipe.seed, report, options, lambda text: note(f"{stage.name}: warning: {text}"))
     started = time.monotonic()
     if again:
         _forget(store.staging(stage.name, key))
+    starting(stage, step.config, inputs, recipe.seed)
     made = store.build(header, key, lambda folder: stage.run(step.config, inputs, folder, context))
     remark = f"; {made.manifest.summary['note']}" if made.manifest.summary.get("note") else ""
     note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name}){remark}")
@@ -345,6 +400,14 @@ def _named_files(config: Config) -> dict[str, str]:
     if base is not None and Path(base).is_dir():
         model = resolve_base(base)
         found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
+    train = getattr(config, "train", None)
+    if train is not None and train.init_adapter is not None:
+        weights = Path(train.init_adapter) / ADAPTER_WEIGHTS
+        if weights.is_file():
+            found["init adapter"] = sha256_file(weights)
+    pairs = getattr(config, "pairs", None)
+    if pairs is not None and pairs.human is not None and Path(pairs.human).is_file():
+        found["human preferences"] = sha256_file(Path(pairs.human))
     mix = getattr(config, "mix", None)
     if mix is not None and mix.share and Path(mix.source).is_file():
         found["mix file"] = sha256_file(Path(mix.source))

@@ -188,7 +188,7 @@ def test_a_process_that_was_killed_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     def killed(*given: Any) -> Any:
         raise cleaning.BrokenProcessPool
 
-    monkeypatch.setattr(cleaning, "_in_processes", killed)
+    monkeypatch.setattr(cleaning, "_side_by_side", killed)
     monkeypatch.setattr(cleaning, "BATCH_CHARACTERS", 1)
     with pytest.raises(MachineError) as error:
         list(clean_documents([document()] * 3, UNTAGGED, workers=2))

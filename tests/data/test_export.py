@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from lextune.core.errors import DataError, MachineError, UserError
 from lextune.core.records import Document, Edit, FieldLabel, Message, Span
+from lextune.data import columns
 from lextune.data import export as exporting
 from lextune.data.export import FORMATS, export, export_examples, read_examples
 from lextune.data.importers.intake import Options, find_format, import_source
@@ -22,6 +24,7 @@ from lextune.expert.schema import load_schema
 from lextune.expert.windowing import WindowExample
 
 SCHEMA = load_schema("clauses-47")
+END_OF_QUESTION = 4  # [/INST] of Mistral's v7
 SYSTEM, HI, HELLO = (Message(role=r, content=c) for r, c in (("system", "S"), ("user", "Hi"), ("assistant", "Hello")))
 
 
@@ -34,7 +37,7 @@ def again(path: Path) -> list[Any]:
 
 
 def lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def refused(documents: Iterable[Document], format: str, out: Path, **options: Any) -> str:
@@ -132,7 +135,7 @@ spoken = plain.filter(lambda text: bool(text.strip()))
 @st.composite
 def conversations(draw: Callable[[st.SearchStrategy[Any]], Any], pairs: bool) -> Document:
     turns = [Message(role="system", content=draw(plain))] if draw(st.booleans()) else []
-    for asked, answered in draw(st.lists(st.tuples(spoken, st.text(max_size=5)), max_size=2)):
+    for asked, answered in draw(st.lists(st.tuples(plain | st.just(""), plain), max_size=2)):
         turns += [Message(role="user", content=asked), Message(role="assistant", content=answered)]
     answer, rejected = draw(spoken), draw(spoken) if pairs else None
     assume(answer != rejected and answer.strip().casefold() not in ("null", "none", "n/a"))
@@ -152,6 +155,134 @@ def test_every_conversation_can_be_exported_and_comes_back_whole(
     assert again(path) == rows
 
 
+words = plain | st.sampled_from(["", "N/A", " none ", "NULL", "2021-05-04"])
+
+
+def chat(asked: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+
+
+def call(asked: str, name: str) -> dict[str, Any]:
+    made = {"tool_calls": [{"type": "function", "function": {"name": name, "arguments": '{"a":1}'}}]}
+    answer = {"choices": [{"message": {"role": "assistant", "content": None, **made}}]}
+    return {"request": {"messages": chat(asked, "")[:1]}, "response": answer}
+
+
+RAW = {
+    "instruction": st.fixed_dictionaries({"instruction": words, "input": words, "output": words}),
+    "chat": st.builds(lambda a, b, c, d: {"messages": [*chat(a, b), *chat(c, d)]}, words, words, words, words),
+    "prompt-completion": st.fixed_dictionaries({"prompt": words, "completion": words}),
+    "openai-log": st.builds(call, words, st.from_regex("[a-z_]{1,9}", fullmatch=True)),
+    "preference": st.fixed_dictionaries({"prompt": words, "chosen": words, "rejected": words}),
+}
+
+
+@given(st.data(), st.sampled_from(sorted(RAW)), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_what_was_imported_is_exported_and_imports_again(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, shape: str, arguments: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("export")
+    raw = data.draw(st.lists(RAW[shape], min_size=1, max_size=4))
+    (folder / "raw.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in raw), encoding="utf-8")
+    found = import_source(folder / "raw.jsonl", Options(SCHEMA, arguments=arguments))
+    rows = [item for item in found if isinstance(item, Document)]
+    assume(rows)
+    for format in ("preference",) if shape == "preference" else sorted(set(FORMATS) - {"preference"}):
+        if format == "chat" and any(not turn.content for d in rows for turn in d.turns if turn.role == "assistant"):
+            continue  # Mistral refuses it
+        assert export(rows, format, folder / f"{format}.jsonl").rows == len(rows)
+        assert again(folder / f"{format}.jsonl") == rows
+
+
+@given(st.lists(conversations(False), min_size=1, max_size=3))
+@settings(max_examples=50, deadline=None)
+def test_mistral_accepts_every_line_for_fine_tuning(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Document]
+) -> None:
+    from mistral_common.protocol.instruct.messages import FinetuningMessage
+    from mistral_common.protocol.instruct.validator import ValidationMode, get_validator
+    from mistral_common.tokens.tokenizers.base import TokenizerVersion
+
+    path = tmp_path_factory.mktemp("export") / "rows.jsonl"
+    export([d.model_copy(update={"id": f"r{i}"}) for i, d in enumerate(rows)], "chat", path)
+    for line in lines(path):
+        messages = TypeAdapter(list[FinetuningMessage]).validate_python(line["messages"])
+        for version in TokenizerVersion:
+            get_validator(version, ValidationMode.finetuning).validate_messages(messages)
+
+
+def test_mistral_refuses_what_chat_refuses() -> None:
+    from mistral_common.exceptions import InvalidAssistantMessageException
+    from mistral_common.protocol.instruct.messages import FinetuningAssistantMessage, UserMessage
+    from mistral_common.protocol.instruct.validator import MistralRequestValidatorV3, ValidationMode
+
+    turns: list[Any] = [
+        each for said in ("", "A") for each in (UserMessage(content="Q"), FinetuningAssistantMessage(content=said))
+    ]
+    with pytest.raises(InvalidAssistantMessageException, match="must have either content or tool_calls"):
+        MistralRequestValidatorV3(ValidationMode.finetuning).validate_messages(turns)
+
+
+def test_mistral_learns_the_answer(tmp_path: Path) -> None:
+    import mistral_common
+    from mistral_common.protocol.instruct.messages import FinetuningMessage
+    from mistral_common.protocol.instruct.request import ChatCompletionRequest
+    from mistral_common.protocol.instruct.validator import ValidationMode
+    from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
+
+    file = Path(mistral_common.__file__).parent / "data" / "mistral_instruct_tokenizer_241114.model.v7"
+    tokenizer: Any = MistralTokenizer.from_file(str(file), mode=ValidationMode.finetuning)
+    export([row("a", SYSTEM, HI, HELLO, answer="Ohio. [/INST] é")], "chat", tmp_path / "out.jsonl")
+    (line,) = lines(tmp_path / "out.jsonl")
+    request: Any = ChatCompletionRequest[FinetuningMessage](messages=line["messages"])
+    tokens = tokenizer.encode_chat_completion(request).tokens
+    learnt = tokens[len(tokens) - tokens[::-1].index(END_OF_QUESTION) :]
+    assert tokenizer.decode(learnt) == "Ohio. [/INST] é"
+
+
+def load(path: Path) -> list[Any]:
+    """Read a file as the trainers do, with a guess from 16 KiB."""
+    from datasets import load_dataset
+
+    found = load_dataset("json", data_files=str(path), split="train", cache_dir=str(path.parent), chunksize=1 << 14)
+    return list(found)
+
+
+UNLIKE = {
+    "id": ([row(f"2021-05-{i:02}", text="Q" * 1000) for i in range(1, 32)], row("last")),
+    "output": ([row(f"r{i}", text="Q" * 1000, answer="2021-05-04") for i in range(31)], row("last")),
+    "history": ([row(f"r{i}", text="Q" * 1000) for i in range(31)], row("last", HI, HELLO)),
+}
+
+
+@pytest.mark.parametrize("key", UNLIKE)
+def test_datasets_reads_a_column_that_changes_late(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from datasets.exceptions import DatasetGenerationError
+
+    alike, last = UNLIKE[key]
+    export([*alike, last], "alpaca", tmp_path / "naive.jsonl")
+    with pytest.raises(DatasetGenerationError):
+        load(tmp_path / "naive.jsonl")
+    monkeypatch.setattr(columns, "FIRST", 1 << 14)
+    found = export([*alike, last], "alpaca", tmp_path / "out.jsonl")
+    read, written = load(tmp_path / "out.jsonl"), lines(tmp_path / "out.jsonl")
+    assert [line | {key: None} for line in read] == [line | {key: None} for line in written]
+    assert again(tmp_path / "out.jsonl") == [last, *alike]
+    assert (found.rows, found.times) == (32, ("output",) if key == "output" else ())
+
+
+def test_a_column_of_dates_is_told_and_read_by_other_means(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    dated = [row(f"r{i}", answer="2021-05-04") for i in range(3)]
+    assert export(dated, "prompt-completion", tmp_path / "out.jsonl").times == ("completion",)
+    assert str(load(tmp_path / "out.jsonl")[0]["completion"][0]["content"]) == "2021-05-04 00:00:00"
+    assert list(Dataset.from_list(lines(tmp_path / "out.jsonl"))) == lines(tmp_path / "out.jsonl")
+    assert export(dated, "chat", tmp_path / "chat.jsonl").times == ()
+    assert load(tmp_path / "chat.jsonl") == lines(tmp_path / "chat.jsonl")
+
+
 @pytest.mark.parametrize(
     ("document", "format", "message"),
     [
@@ -161,6 +292,11 @@ def test_every_conversation_can_be_exported_and_comes_back_whole(
             row("a", Message(role="system", content="")),
             "alpaca",
             "its system message is empty, which Alpaca reads as none",
+        ),
+        (
+            row("a", HI, Message(role="assistant", content="")),
+            "chat",
+            "one of its earlier answers is empty, which Mistral refuses",
         ),
         (row("a", HELLO), "chat", "message 1 is of the assistant, the user's turn it is"),
         (row("a", HI), "alpaca", "message 2 is of the user, the assistant's turn it is"),

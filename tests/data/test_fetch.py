@@ -6,16 +6,27 @@ import hashlib
 import io
 import stat
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lextune.core.errors import DataError, MachineError
 from lextune.data import fetch
 from lextune.data.fetch import fetch_cuad
+
+
+def test_a_server_that_does_not_answer_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(httpx.Client, "head", lambda *_, **__: free.wait(10))
+    start = time.monotonic()
+    assert fetch.failure_to_reach("http://127.0.0.1:9", 0.1) == "none within 0.1 seconds"
+    assert time.monotonic() - start < 5
+    free.set()
 
 
 def archive(entries: dict[str, bytes], mode: int | None = None) -> bytes:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import DataError, LextuneError, MachineError, NetworkError, RecipeError
+from lextune.data import mix
 from lextune.data.mix import MixConfig, check_mix, general_rows, mixed
 from lextune.expert.point import ChatExample
 
@@ -142,6 +143,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
         return answer
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setattr(mix, "failure_to_reach", lambda url: None)
 
 
 def test_a_hub_set_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +178,19 @@ def test_a_hub_that_fails_is_explained(
     with pytest.raises(kind) as caught:
         list(general_rows("owner/set"))
     assert str(caught.value) == message
+
+
+def test_a_hub_without_a_connection_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(NetworkError) as caught:
+        list(general_rows("owner/set"))
+    assert str(caught.value) == (
+        "mix.source: owner/set: the hub does not answer ([Errno 111] Connection refused)\n"
+        "  -> check the name and the network, name a .jsonl file, or use general, which works offline"
+    )
 
 
 def test_without_the_package_a_hub_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

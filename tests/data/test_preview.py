@@ -85,15 +85,15 @@ def test_the_answer_and_its_stop_token_are_trained(codec: Codec, sealed: Callabl
 def test_it_is_what_training_reads(codec: Codec, sealed: Callable[..., Artifact]) -> None:
     """Kept equal to `lextune.train.chat.chat_row`, which this package may not import."""
     from lextune.expert.point import ChatExample
-    from lextune.train.chat import NOT_LEARNT, chat_row
+    from lextune.train.chat import chat_row
 
     document = rows()[2]
     (example,) = get_task("instruction").examples(document, INSTRUCTIONS, codec, WindowConfig(), "text")
     assert isinstance(example, ChatExample)
     row = chat_row(example, codec)
     one = chat(preview(sealed([document]), codec, INSTRUCTIONS))
-    assert [token.id for token in one.tokens] == row["input_ids"]
-    assert [token.trained for token in one.tokens] == [label != NOT_LEARNT for label in row["labels"]]
+    assert [token.id for token in one.tokens] == [*row.prefix, *row.branches[0]]
+    assert [token.trained for token in one.tokens] == [*[False] * len(row.prefix), *row.learnt[0]]
 
 
 def test_earlier_turns_are_shown_and_rows_without_an_answer_are_none(

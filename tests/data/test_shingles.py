@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,3 +57,39 @@ def test_rows_are_sorted_sets() -> None:
     found = hash_texts(["a b c d e a b c d e a b c d e f g h"])
     assert found.sizes.tolist() == [8]
     assert np.all(np.diff(found.flat) > 0)
+
+
+def test_rows_are_the_same_however_texts_are_cut_into_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(3)
+    texts = [" ".join(rng.choices("abcd", k=rng.randint(0, 4))) for _ in range(3_000)]
+    first: dict[str, int] = {}
+    expected = []
+    for place, text in enumerate(texts):  # as a dictionary would number them; a text without words is always new
+        expected.append(first.setdefault(text or f"no words {place}", len(first)))
+    for size in (1, 100, 1_000_000):
+        monkeypatch.setattr(module, "CHUNK", size)
+        assert hash_texts(texts).row_of.tolist() == expected
+
+
+def test_pages_of_a_file_that_are_let_go_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HELD", 100)
+    texts = hash_texts([" ".join(f"w{i + j}" for j in range(9)) for i in range(300)])
+    before, ones = texts.flat.tolist(), int(texts.matrix.sum())
+    texts.release()
+    assert texts.flat.tolist() == before
+    assert int(texts.matrix.sum()) == ones == len(before)
+
+
+def test_pages_that_are_let_go_are_not_resident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HELD", 100)
+    rng = random.Random(5)
+    texts = hash_texts(" ".join(str(rng.random()) for _ in range(500)) for _ in range(1_000))
+
+    def resident() -> int:
+        status = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in status if line.startswith("RssFile"))
+
+    assert texts.flat.sum()
+    held = resident()
+    texts.release()
+    assert resident() <= held - len(texts.flat) * 8 // 1024 * 0.8

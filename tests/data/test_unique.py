@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -55,11 +56,21 @@ def test_one_of_each_family_is_kept(tmp_path: Path) -> None:
     assert [drop.where for drop in drops] == ["a", "a2", "b2"]
     assert drops[0].reason == "a near-duplicate of a3 (Jaccard similarity of its family >= 0.8)"
     assert (tmp_path / "nulls.json").is_file()
-    assert list(families_of(source.file("documents.jsonl"), "document", 0.8)) == [
+    families = list(families_of(source.file("documents.jsonl"), "document", 0.8))
+    assert families == [
         {"kept": "a3", "dropped": ["a", "a2"], "same_words": False},
         {"kept": "b", "dropped": ["b2"], "same_words": True},
     ]
+    assert (tmp_path / "families.json").read_text() == json.dumps(families, indent=1)
     assert (STAGE.kind, STAGE.inputs) == ("documents", ("documents",))
+
+
+def test_without_near_duplicates_all_go_on(tmp_path: Path) -> None:
+    source = dataset(tmp_path / "d", DOCUMENTS[:2])
+    summary = run_dedupe(DedupeConfig(), {"documents": source}, tmp_path, Context())
+    assert (summary["n_out"], summary["families"]) == (2, 0)
+    assert (tmp_path / "families.json").read_text() == "[]"
+    assert (tmp_path / "documents.jsonl").read_bytes() == source.file("documents.jsonl").read_bytes()
 
 
 def test_clauses_are_listed_with_their_places(tmp_path: Path) -> None:

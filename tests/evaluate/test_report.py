@@ -318,6 +318,15 @@ def test_the_estimate_stands_beside_the_truth(preflight: dict[str, Any]) -> None
     assert made.groups[0].rows[0] == ("seconds", "100", "125", "1.25")
 
 
+def test_free_text_is_shown_beside_the_base_models() -> None:
+    replies = [{"document": "r<1>", "prompt": "Rewrite.", "gold": "Plain.", "tuned": "Plain <b>.", "base": None}]
+    page = render_report(ReportData.model_validate({**data().model_dump(), "replies": replies}))
+    section = parse(page).get_element_by_id("replies")
+    assert [text_of(each) for each in section.iter("h3")] == ["r<1>"]
+    assert [text_of(each) for each in section.iter("dd")] == ["Plain.", "Plain <b>.", "null"]
+    assert "#replies" not in render_report(data())
+
+
 def test_examples_show_their_text_with_the_gold_lit() -> None:
     page = parse(render_report(data()))
     section = page.get_element_by_id("examples")

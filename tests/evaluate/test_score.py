@@ -13,10 +13,11 @@ from lextune.core.artifacts import Artifact, write_atomic, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.records import Document, DocumentInfo, FieldAnswer, FieldLabel, Prediction, Quote, Record
 from lextune.core.stage import Context
-from lextune.evaluate.score import ScoreConfig, evaluate_arms, pick_examples, run_score
+from lextune.evaluate.score import ScoreConfig, evaluate_arms, pick_examples, pick_replies, run_score
 from lextune.evaluate.stages import ReportConfig, run_report
-from lextune.expert.schema import Schema
+from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import trivial
+from lextune.expert.task import instruction_document
 from lextune.text.values import normalise
 
 LAW, TERM = "This Agreement is governed by the laws of the State of {}.", "The term of this Agreement is {} years."
@@ -169,6 +170,7 @@ def test_the_score_stage(scored: Artifact) -> None:
     assert scored.manifest.summary["field_micro_f1"] == evaluation["arms"]["tuned"]["field"]["micro"]["f1"]
     assert scored.manifest.summary["n_in"] == scored.manifest.summary["n_out"] == 3
     assert len(scored.file("examples.jsonl").read_text().splitlines()) == 2
+    assert scored.file("replies.jsonl").read_text() == "", "extraction has quotes, and no free text"
 
 
 def test_the_report_stage(scored: Artifact, split: Artifact, seal: Callable[..., Artifact], tmp_path: Path) -> None:
@@ -192,3 +194,20 @@ def test_the_report_stage(scored: Artifact, split: Artifact, seal: Callable[...,
     assert scored.manifest.created in page
     run_report(config, inputs, out, Context())
     assert (out / "report.html").read_text() == page
+
+
+def test_free_text_stands_beside_the_base_models() -> None:
+    asked = [instruction_document(f"r{n}", "Rewrite.", f"Clause {n}.", f"Plain {n}.") for n in range(3)]
+    schema = load_schema("instruction")
+
+    def said(document: Document, text: str | None) -> Prediction:
+        answer = FieldAnswer(answer=text, quotes=(), confidence=0.5, status="review") if text else None
+        return _prediction(document, schema, {"output": answer})
+
+    tuned = [said(document, f"Tuned {document.id}.") for document in asked]
+    found = pick_replies(asked, tuned, [said(asked[2], None), said(asked[0], "Base.")])
+    assert [(r.document, r.gold, r.tuned, r.base) for r in found] == [
+        ("r0", "Plain 0.", "Tuned r0.", "Base."),
+        ("r2", "Plain 2.", "Tuned r2.", None),
+    ]
+    assert found[0].prompt == "Rewrite.\n\nClause 0."

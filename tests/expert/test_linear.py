@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import random
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lextune.expert import linear
 from lextune.expert.linear import VOCABULARY, WEIGHTS, LinearTagger, fit_linear
 from lextune.expert.readers import LinearReader, Passage
 from lextune.expert.thresholds import Thresholds
@@ -93,3 +98,27 @@ def test_the_reader_calibrates(tagger: LinearTagger) -> None:
     expected = 1 / (1 + np.exp(-(2 * reader.logits(passages)[0] - 1)))
     np.testing.assert_allclose(reading.confidence, expected, atol=1e-6)
     assert reading.valid is None
+
+
+def test_the_vocabulary_is_what_counting_every_ngram_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, words = random.Random(4), [f"w{i}" for i in range(40)]
+    documents = [[" ".join(rng.choices(words, k=6)) for _ in range(3)] for _ in range(30)]
+    rows = [
+        WindowExample(document_id=f"d{number}", index=part, heading="", texts=(text,), positives=((),), ignored=((),))
+        for part in range(3)  # the windows of a document need not stand together
+        for number, document in enumerate(documents)
+        for text in document[part : part + 1]
+    ]
+
+    def grams(text: str) -> set[str]:
+        found = text.split()
+        return {*found, *(f"{a} {b}" for a, b in pairwise(found))}
+
+    contracts = Counter(gram for document in documents for gram in set().union(*map(grams, document)))
+    sentences = Counter(gram for document in documents for text in document for gram in grams(text))
+    expected = sorted(gram for gram, n in contracts.items() if n >= linear.MIN_CONTRACTS)
+    for hashes in (1 << 20, 64):  # with so few, most n-grams have the hash of another
+        monkeypatch.setattr(linear, "HASHES", hashes)
+        vocabulary, idf = linear._vocabulary(rows)
+        assert list(vocabulary) == expected
+        np.testing.assert_allclose(idf, [math.log(91 / (1 + sentences[w])) + 1 for w in expected], rtol=1e-5)

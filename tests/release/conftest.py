@@ -15,7 +15,8 @@ from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, Binding, load_backbone, resolve_base, write_binding
 from lextune.expert.windowing import WindowExample
-from lextune.train.common import LoraSettings, add_lora
+from lextune.train.adapter import add_lora
+from lextune.train.settings import LoraSettings
 
 SCHEMA = """name: small
 fields:

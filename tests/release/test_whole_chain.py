@@ -55,7 +55,9 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
     }
     recipe, data = Recipe.model_validate(values), str(_resource("sample_contracts"))
     made = run(recipe, out=tmp_path, data=data)
-    assert [done.name for done in made] == [name for name in pipeline.ORDER if name != "clean"]
+    assert [done.name for done in made] == [
+        name for name in pipeline.ORDER if name not in ("clean", "search", *pipeline.DPO_STAGES)
+    ]
     _check_reuse(recipe, tmp_path, data, made)
 
     folders: dict[str, Path] = {done.name: done.artifact.path for done in made}
@@ -78,13 +80,14 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
 
 def test_instructions_to_a_release_that_writes(tmp_path: Path) -> None:
     overrides = ("train.steps=4", "train.evaluations=1", "evaluate.base_documents=2", "release.parity_windows=2")
-    recipe = read_recipe(RECIPES / "instruction.yaml", overrides)
+    recipe = read_recipe(RECIPES / "instruction-legal.yaml", overrides)
     made = run(recipe, out=tmp_path)
-    assert [done.name for done in made] == [name for name in pipeline.ORDER if name not in ("clean", "linear")]
+    without = ("clean", "search", "linear", *pipeline.DPO_STAGES)
+    assert [done.name for done in made] == [name for name in pipeline.ORDER if name not in without]
     _check_reuse(recipe, tmp_path, None, made)
 
     assert made[0].artifact.manifest.summary["source"] == "the instructions of this package"
-    assert made[0].artifact.manifest.summary["n_out"] == 40
+    assert made[0].artifact.manifest.summary["n_out"] == 212
     release = lextune.load(tmp_path)
     assert release.expert.strategy == "text"
     record = release.extract("Does the clause limit liability?\n\nThe Carrier is not liable for lost profit.")

@@ -1,4 +1,4 @@
-"""Generative training: what is learnt of a conversation, and a run of TRL on a tiny base."""
+"""Generative training: what is learnt of a conversation, and a run of training on a tiny base."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from lextune.core.records import Message
 from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, load_backbone
-from lextune.train.chat import NOT_LEARNT, chat_row, fitting, train_chat
-from lextune.train.common import LoraSettings, RunOptions, TrainConfig
+from lextune.train.batches import Row
+from lextune.train.chat import chat_row, fitting, passes, prepare_chat, train_chat
+from lextune.train.runs import RunOptions
+from lextune.train.settings import LoraSettings, TrainConfig
 
 ANSWERS = ("Yes.", "No.")
 CONFIG = TrainConfig(
     strategy="text",
     epochs=4,
     batch=4,
+    pass_tokens=64,
     lr=1e-2,
     checkpoint_steps=3,
     evaluations=3,
@@ -45,46 +48,44 @@ def examples() -> dict[str, list[ChatExample]]:
 def test_only_the_answer_and_the_stop_token_are_learnt(codec: Codec) -> None:
     example = _example(0)
     row = chat_row(example, codec)
-    prompt = codec.prompt(example.messages)
-    assert row["input_ids"][: len(prompt)] == prompt
-    assert row["labels"][: len(prompt)] == [NOT_LEARNT] * len(prompt)
-    assert row["labels"][len(prompt) :] == row["input_ids"][len(prompt) :]
-    assert row["labels"][-1] == codec.stop_id
-    assert codec.decode(row["labels"][len(prompt) :]) == "Yes."
+    assert [*row.prefix] == codec.prompt(example.messages)
+    ((answer,), (learnt,)) = row.branches, row.learnt
+    assert all(learnt)
+    assert answer[-1] == codec.stop_id
+    assert codec.decode(answer) == "Yes."
 
 
 def test_a_control_token_in_the_text_is_no_control_token(codec: Codec) -> None:
     row = chat_row(_example(0, "Is <|im_end|> a clause?"), codec)
     clean = chat_row(_example(0, "Is it a clause?"), codec)
-    assert row["input_ids"].count(codec.stop_id) == clean["input_ids"].count(codec.stop_id)
+    assert row.prefix.count(codec.stop_id) == clean.prefix.count(codec.stop_id)
     answer = _example(0).model_copy(update={"completion": "stop<|im_end|>here"})
-    learnt = [label for label in chat_row(answer, codec)["labels"] if label != NOT_LEARNT]
-    assert learnt.count(codec.stop_id) == 1
+    assert chat_row(answer, codec).branches[0].count(codec.stop_id) == 1
 
 
-def test_padding_does_not_hide_the_stop_token(codec: Codec) -> None:
+@pytest.mark.parametrize("packing", [True, False])
+def test_padding_does_not_hide_the_stop_token(packing: bool, codec: Codec) -> None:
     """With pad = eos and labels made after padding, as is often done, the stop token is never learnt."""
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-
-    rows = [chat_row(_example(0), codec), chat_row(_example(1, "And number {}, which is longer than that?"), codec)]
-    batch = DataCollatorForLanguageModeling(pad_token_id=codec.pad_id)(rows)
+    rows = (chat_row(_example(0), codec), chat_row(_example(1, "And number {}, which is longer than that?"), codec))
+    tensors = passes(codec.pad_id, CONFIG.model_copy(update={"packing": packing})).tensors(rows)
+    targets, owners = tensors["targets"].tolist(), tensors["owners"].tolist()
+    for number, row in enumerate(rows):
+        assert tuple(t for t, owner in zip(targets, owners, strict=True) if owner == number) == row.branches[0]
+    assert targets.count(codec.stop_id) == 2
     assert codec.pad_id != codec.stop_id
-    for row, labels, ids in zip(rows, batch["labels"], batch["input_ids"], strict=True):
-        length = len(row["labels"])
-        assert labels[:length].tolist() == row["labels"]
-        assert (labels[length:] == NOT_LEARNT).all()
-        assert (labels == codec.stop_id).sum() == 1
-        assert (ids[length:] == codec.pad_id).all()
-    naive = batch["input_ids"].masked_fill(batch["input_ids"] == codec.stop_id, NOT_LEARNT)
+    ids = tensors["inputs"]["input_ids"]
+    naive = ids.masked_fill(ids == codec.stop_id, -100)
     assert not (naive == codec.stop_id).any()
+    if not packing:
+        assert (ids[0, rows[0].tokens :] == codec.pad_id).all()
 
 
 def test_rows_that_are_too_long_are_left_out_whole(codec: Codec) -> None:
     rows = [chat_row(_example(n), codec) for n in range(2)] + [chat_row(_example(2, "long " * 90), codec)]
-    kept = fitting(rows, len(rows[0]["input_ids"]), "train")
+    kept = fitting(rows, rows[0].tokens, "train")
     assert kept == rows[:2]
     with pytest.raises(DataError, match="all 3 train examples are longer than 32 tokens") as caught:
-        fitting([{"input_ids": [1] * 40, "labels": [1] * 40}] * 3, 32, "train")
+        fitting([Row((1,) * 20, ((1,) * 20,), ((True,) * 20,))] * 3, 32, "train")
     assert caught.value.where == "train.max_tokens"
     assert caught.value.do is not None
     assert "raise it to 40" in caught.value.do
@@ -99,27 +100,36 @@ def test_validation_examples_that_are_all_too_long_are_refused(
         train_chat(base, examples, config, tmp_path, RunOptions(0))
 
 
-def _loss(model: torch.nn.Module, rows: list[dict[str, list[int]]], *, all_tokens: bool) -> float:
+def test_questions_about_one_text_are_one_row_where_packing_is_on(base: Base) -> None:
+    text = "The Supplier shall deliver the goods to the warehouse. " * 6
+    asked = [_example(7, f"{text} Question {n}?") for n in range(3)]
+    for packing, rows in ((True, [3]), (False, [1, 1, 1])):
+        config = CONFIG.model_copy(update={"packing": packing})
+        prepared = prepare_chat(base, {"train": asked, "validation": asked[:1]}, config, 0)
+        assert [row.examples for row in prepared.rows["train"]] == rows
+
+
+def _loss(model: torch.nn.Module, rows: list[Row], *, all_tokens: bool) -> float:
     """The mean negative log-probability of the tokens that are learnt (or of all), one row at a time."""
     total, count = 0.0, 0
     for row in rows:
+        ids = [*row.prefix, *row.branches[0]]
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([row["input_ids"]])).logits[0].double()
-        for place in range(1, len(row["input_ids"])):
-            if all_tokens or row["labels"][place] != NOT_LEARNT:
-                total -= float(torch.log_softmax(logits[place - 1], -1)[row["input_ids"][place]])
-                count += 1
+            logits = model(input_ids=torch.tensor([ids])).logits[0].double()
+        for place in range(1 if all_tokens else len(row.prefix), len(ids)):
+            total -= float(torch.log_softmax(logits[place - 1], -1)[ids[place]])
+            count += 1
     return total / count
 
 
-def test_trl_learns_the_answers_and_not_the_prompts(
+def test_the_answers_are_learnt_and_not_the_prompts(
     base: Base, codec: Codec, examples: dict[str, list[ChatExample]], tmp_path: Path
 ) -> None:
     from peft import PeftModel
 
     result = train_chat(base, examples, CONFIG, tmp_path, RunOptions(0))
     losses = [point["value"] for point in result["curves"]["loss"]]
-    assert result["steps"] == 12
+    assert result["steps"] == 10
     assert losses[-1] < 0.5 * losses[0]
     assert result["best"]["eval_loss"] == min(p["value"] for p in result["curves"]["eval_loss"])
 
@@ -138,7 +148,7 @@ class KilledError(Exception):
 def test_a_killed_run_ends_with_the_same_adapter(
     killed_at: int, resumed_from: str | None, base: Base, examples: dict[str, list[ChatExample]], tmp_path: Path
 ) -> None:
-    def kill(step: int, _: int, __: float) -> None:
+    def kill(step: int, *_: object) -> None:
         if step == killed_at:
             raise KilledError
 

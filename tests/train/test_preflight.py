@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,12 +11,12 @@ from lextune.core.errors import DataError
 from lextune.core.records import Message
 from lextune.expert.point import ChatExample
 from lextune.expert.templates import ChatTemplate, Codec
-from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
 from lextune.train import preflight
+from lextune.train.batches import Row
 from lextune.train.chat import chat_row
-from lextune.train.common import TrainConfig
-from lextune.train.preflight import check_chat, check_learnt, check_windows, estimate_seconds
+from lextune.train.preflight import check_chat, check_learnt, check_windows
+from lextune.train.settings import TrainConfig
 
 CONFIG = TrainConfig(strategy="text", max_tokens=80)
 
@@ -29,7 +28,7 @@ def _example(name: str, question: str = "Is it?", answer: str = "Yes.") -> ChatE
 def test_conversations_are_counted(codec: Codec) -> None:
     examples = [_example("a"), _example("b", "long " * 90), _example("c", "Is it, or is it not?")]
     found = check_chat(examples, codec, CONFIG)
-    lengths = [len(chat_row(e, codec)["input_ids"]) for e in (examples[0], examples[2])]
+    lengths = [chat_row(e, codec).tokens for e in (examples[0], examples[2])]
     assert found["rows"] == 3
     assert found["too_long"] == 1
     assert found["tokens"] == sum(lengths)
@@ -46,9 +45,9 @@ def test_an_example_without_an_answer_is_refused(codec: Codec) -> None:
 
 
 def test_a_stop_token_that_is_not_learnt_is_refused(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hidden(example: ChatExample, codec: Codec) -> dict[str, list[int]]:
+    def hidden(example: ChatExample, codec: Codec) -> Row:
         row = chat_row(example, codec)
-        return {**row, "labels": [*row["labels"][:-1], -100]}
+        return row._replace(learnt=((*row.learnt[0][:-1], False),))
 
     monkeypatch.setattr(preflight, "chat_row", hidden)
     with pytest.raises(DataError, match="the stop token is not learnt") as caught:
@@ -60,17 +59,15 @@ def test_a_stop_token_that_is_not_learnt_is_refused(codec: Codec, monkeypatch: p
 def test_learning_anything_but_the_answer_is_refused(codec: Codec, learns: str) -> None:
     example = _example("a")
     row = chat_row(example, codec)
-    ids, labels = [*row["input_ids"]], [*row["labels"]]
-    if learns == "the prompt too":
-        labels = ids
-    elif learns == "less than the answer":
-        labels[-2] = -100
-    else:
-        at = -2 if learns == "another answer" else 3
-        ids[at] += 1
-        labels[-2] = ids[-2]
+    (answer,), (learnt,) = row.branches, row.learnt
+    wrong = {
+        "the prompt too": Row(row.prefix[:-2], (row.prefix[-2:] + answer,), ((True, True, *learnt),)),
+        "less than the answer": row._replace(learnt=((*learnt[:-2], False, True),)),
+        "another answer": row._replace(branches=((*answer[:-2], answer[-2] + 1, answer[-1]),)),
+        "another prompt": row._replace(prefix=(*row.prefix[:3], row.prefix[3] + 1, *row.prefix[4:])),
+    }
     with pytest.raises(DataError, match="the answer is not what is learnt") as caught:
-        check_learnt(example, {"input_ids": ids, "labels": labels}, codec)
+        check_learnt(example, wrong[learns], codec)
     assert (caught.value.where, caught.value.do) == ("a", "report this: it is a bug")
     check_learnt(example, row, codec)
 
@@ -114,11 +111,3 @@ def test_windows_over_the_limit_are_refused(codec: Codec, make_window: Callable[
     assert caught.value.where == "train.max_tokens"
     assert caught.value.do is not None
     assert caught.value.do.startswith("raise it to ")
-
-
-def test_the_estimate_counts_the_run(base: Base) -> None:
-    config = TrainConfig(batch=2, accumulation=2, epochs=3)
-    found: dict[str, Any] = estimate_seconds(base, 20, 10, config)
-    assert found["steps"] == 9
-    assert found["tokens_per_second"] > 0
-    assert found["seconds"] == pytest.approx(9 * 4 * 20 / found["tokens_per_second"], abs=0.1)

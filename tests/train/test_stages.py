@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lextune.core.artifacts import Artifact, write_atomic, write_jsonl
-from lextune.core.errors import RecipeError
+from lextune.core.errors import DataError, RecipeError
 from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.core.stage import Context
 from lextune.expert.head import Head
@@ -21,7 +21,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, check_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.common import LoraSettings, TrainConfig
+from lextune.train.settings import LoraSettings, TrainConfig
 from lextune.train.stages import (
     CalibrateConfig,
     LinearConfig,
@@ -60,7 +60,7 @@ def examples(windows: dict[str, list[WindowExample]], seal: Callable[..., Artifa
 
 def _config(base: Base, schema: str, task: str = "clause-extraction", **train: Any) -> SftConfig:
     settings = TrainConfig(batch=4, steps=2, lora=LoraSettings(r=2), **train)
-    return SftConfig(task=task, schema_name=schema, base=base.name, train=settings)
+    return SftConfig(task=task, schema_name=schema, base=base.name, window=WindowConfig(), train=settings)
 
 
 @pytest.mark.parametrize("strategy", ["tag", "point"])
@@ -94,6 +94,43 @@ def test_preflight_then_sft_makes_a_bound_adapter(
     assert training["estimated_seconds"] == found["estimate"]["seconds"]
     assert ("tag_head.safetensors" in adapter.manifest.files) == (strategy == "tag")
     assert not (adapter.path / "checkpoints").exists()
+
+
+def _contracts(count: int) -> list[Document]:
+    """Contracts that state a law and no term; the later the longer."""
+    rows = []
+    for number in range(count):
+        text = f"The goods are delivered in May.\n\n{LAW}\n\nInvoices are paid in June.\n" + "They are paid.\n" * number
+        start = text.index(LAW)
+        law = FieldLabel(parts=(LAW,), spans=((Span(start=start, end=start + len(LAW)),),), answer="Yes")
+        labels = {"Law": law, "Term": FieldLabel()}
+        rows.append(Document(id=f"v{number}", name=f"v{number}", sha256="0" * 64, text=text, labels=labels))
+    return rows
+
+
+@pytest.mark.parametrize("strategy", ["tag", "point"])
+def test_sft_is_best_by_documents_read_as_in_serving(
+    strategy: str, base: Base, examples: Artifact, schema_file: str, seal: Callable[..., Artifact]
+) -> None:
+    settings: dict[str, Any] = {"strategy": strategy, "best_by": "metric", "metric_documents": 2}
+    config = _config(base, schema_file, **settings)
+    preflight = seal("preflight", lambda f: run_preflight(config, {"examples": examples}, f, Context()))
+    split = seal("split", lambda f: write_jsonl(f / "validation.jsonl", reversed(_contracts(4))) * 0)
+    inputs = {"examples": examples, "preflight": preflight, "split": split}
+    adapter = seal("adapter", lambda f: run_sft(config, inputs, f, Context()))
+    training = adapter.json("training.json")
+    scores = [point["value"] for point in training["curves"]["eval_metric"]]
+    assert len(scores) == 2
+    assert all(0 <= score <= 1 for score in scores)
+    assert training["best"]["eval_metric"] == max(scores)
+
+    nothing = seal(
+        "split", lambda f: write_jsonl(f / "validation.jsonl", [_contracts(1)[0].model_copy(update={"labels": {}})]) * 0
+    )
+    with pytest.raises(DataError, match="nothing is to be found in the 1 validation documents of the metric") as caught:
+        seal("adapter", lambda f: run_sft(config, {**inputs, "split": nothing}, f, Context()))
+    assert caught.value.where == "train.best_by: metric"
+    assert caught.value.do == "raise train.metric_documents, or use best_by: loss"
 
 
 def test_a_strategy_that_the_task_lacks_is_refused(
@@ -137,13 +174,7 @@ def test_linear_then_calibrate(base: Base, examples: Artifact, schema_file: str,
         Head(np.zeros((3, 128), np.float32), np.zeros(3, np.float32)).save(folder)
         write_atomic(folder / "model.json", json.dumps({"strategy": "tag", "fields": ["Law"]}))
 
-    text = f"The goods are delivered in May.\n\n{LAW}\n\nInvoices are paid in June.\n"
-    start = text.index(LAW)
-    label = FieldLabel(parts=(LAW,), spans=((Span(start=start, end=start + len(LAW)),),), answer="Yes")
-    rows = [
-        Document(id=f"v{n}", name=f"v{n}", sha256="0" * 64, text=text, labels={"Law": label, "Term": FieldLabel()})
-        for n in range(3)
-    ]
+    rows = _contracts(3)
     inputs = {
         "model": seal("model", model_folder),
         "linear": linear,
@@ -171,3 +202,18 @@ def test_linear_then_calibrate(base: Base, examples: Artifact, schema_file: str,
     pointed = calibrate("point", linear=None)
     assert set(pointed.manifest.files) == {"model.json"}
     assert Thresholds.load(pointed.file("model.json")).pooled == 0.01
+
+
+def test_a_corrupt_checkpoint_is_said_by_the_stage(
+    base: Base, examples: Artifact, schema_file: str, seal: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    config = _config(base, schema_file, checkpoint_steps=1)
+    preflight = seal("preflight", lambda f: run_preflight(config, {"examples": examples}, f, Context()))
+    inputs = {"examples": examples, "preflight": preflight}
+    said: list[str] = []
+    (tmp_path / "out").mkdir()
+    run_sft(config, inputs, tmp_path / "out", Context(warn=said.append))
+    assert said == []
+    (tmp_path / "out" / "checkpoints" / "checkpoint-2" / "scheduler.pt").write_bytes(b"")
+    run_sft(config, inputs, tmp_path / "out", Context(warn=said.append))
+    assert said == ["checkpoint-2 is corrupt and passed over: scheduler.pt is not what was written"]

@@ -1,8 +1,7 @@
-"""Tagging: what is learnt from a batch, and a run of training on a tiny base."""
+"""Tagging: what is learnt from a pass, and a run of training on a tiny base."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,56 +16,57 @@ from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, load_backbone
 from lextune.expert.windowing import WindowExample
-from lextune.train.common import LoraSettings, RunOptions, TrainConfig
-from lextune.train.tag import build_model, collate, pool, prior_bias, rows_for, train_tag
+from lextune.train.models import TagModel
+from lextune.train.runs import RunOptions
+from lextune.train.settings import LoraSettings, TrainConfig
+from lextune.train.tag import passes, prior_bias, rows_for, train_tag
 
 FIELDS = 3
 CONFIG = TrainConfig(
-    epochs=2, batch=4, lr=1e-2, head_lr=3e-2, checkpoint_steps=2, evaluations=3, lora=LoraSettings(r=4, alpha=8)
+    epochs=2.4,
+    batch=4,
+    pass_tokens=128,
+    lr=1e-2,
+    head_lr=3e-2,
+    checkpoint_steps=2,
+    evaluations=3,
+    lora=LoraSettings(r=4, alpha=8),
 )
 
 
-def test_pool_is_the_mean_beside_the_last_state() -> None:
-    hidden = torch.randn(3, 11, 5, generator=torch.Generator().manual_seed(1))
-    places = torch.tensor([[0, 0, 4], [0, 4, 5], [1, 2, 11], [2, 10, 11]])
-    rows = []
-    for row, first, end in places.tolist():
-        states = [hidden[row, i].tolist() for i in range(first, end)]
-        rows.append([sum(column) / len(states) for column in zip(*states, strict=True)] + states[-1])
-    torch.testing.assert_close(pool(hidden, places), torch.tensor(rows), atol=1e-5, rtol=1e-5)
+def _tensors(windows: list[WindowExample], codec: Codec, config: TrainConfig = CONFIG) -> dict[str, Any]:
+    made = passes(FIELDS, codec.pad_id, config)
+    return made.tensors(tuple(rows_for(windows, codec)))
 
 
-def test_right_padding_changes_no_representation_and_training_pools_as_serving(
-    base: Base, codec: Codec, make_window: Callable[..., WindowExample]
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_pass_carries_targets_and_leaves_out_what_is_ignored(
+    packing: bool, codec: Codec, make_window: Callable[..., WindowExample]
 ) -> None:
-    short, long = make_window(0), make_window(1, heading="A heading that makes this window longer than the other")
-    rows = rows_for([short, long], codec, FIELDS)
-    batch = collate(rows, codec.pad_id)
-    assert batch["input_ids"].shape == (2, max(len(r["ids"]) for r in rows))
-    assert batch["input_ids"][0, len(rows[0]["ids"]) :].unique().tolist() == [codec.pad_id]
-    backbone = load_backbone(base, dtype="float32", head=False).eval()
-    with torch.no_grad():
-        together = pool(backbone(input_ids=batch["input_ids"]).last_hidden_state, batch["places"]).numpy()
-        alone = [backbone(input_ids=torch.tensor([r["ids"]])).last_hidden_state[0].numpy() for r in rows]
-    served = np.concatenate([Head.represent(h, r["bounds"]) for h, r in zip(alone, rows, strict=True)])
-    np.testing.assert_allclose(together, served, atol=2e-5)
+    config = CONFIG.model_copy(update={"packing": packing})
+    tensors = _tensors([make_window(5), make_window(0)], codec, config)
+    assert tensors["target"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], *[[0, 0, 0]] * 3]
+    assert tensors["weight"].tolist() == [[1, 1, 0]] * 8
+    assert passes(FIELDS, codec.pad_id, config).items(rows_for([make_window(0)], codec)[0]) == 8.0
 
 
-def test_rows_carry_targets_and_leave_out_what_is_ignored(
-    codec: Codec, make_window: Callable[..., WindowExample]
+@pytest.mark.parametrize("packing", [True, False])
+def test_places_are_those_of_the_sentences(
+    packing: bool, codec: Codec, make_window: Callable[..., WindowExample]
 ) -> None:
-    row = rows_for([make_window(5)], codec, FIELDS)[0]
-    assert row["target"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert row["weight"].tolist() == [[1, 1, 0]] * 4
+    windows = [make_window(5), make_window(0, heading="Article I")]
+    tensors = _tensors(windows, codec, CONFIG.model_copy(update={"packing": packing}))
+    ids = tensors["inputs"]["input_ids"].flatten().tolist()
+    found = [codec.decode(ids[a:b]).strip() for a, b in tensors["places"].tolist()]
+    assert found == [text for window in windows for text in window.texts]
 
 
 def test_ignored_labels_do_not_count(base: Base, codec: Codec, make_window: Callable[..., WindowExample]) -> None:
     torch.manual_seed(0)
-    model = build_model(base, CONFIG, [0.0] * FIELDS)
-    batch = collate(rows_for([make_window(0), make_window(1)], codec, FIELDS), codec.pad_id)
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = model(**batch)["loss"]
-        other = model(**{**batch, "target": batch["target"] + (batch["weight"] == 0)})["loss"]
+    model = TagModel(base, CONFIG, [0.0] * FIELDS)
+    tensors = _tensors([make_window(0), make_window(1)], codec)
+    loss = model(**tensors)
+    other = model(**{**tensors, "target": tensors["target"] + (tensors["weight"] == 0)})
     loss.backward()
     assert loss.item() == other.item()
     assert not model.head.weight.grad[2].any()
@@ -81,19 +81,22 @@ def test_the_loss_is_weighted_cross_entropy_a_label(
     base: Base, codec: Codec, make_window: Callable[..., WindowExample]
 ) -> None:
     torch.manual_seed(0)
-    model = build_model(base, CONFIG.model_copy(update={"positive_weight": 5.0}), [0.3, -0.2, 0.1])
-    batch = collate(rows_for([make_window(0), make_window(1)], codec, FIELDS), codec.pad_id)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        out = model(**batch)
+    model = TagModel(base, CONFIG.model_copy(update={"positive_weight": 5.0}), [0.3, -0.2, 0.1])
+    windows = [make_window(0), make_window(1)]
+    tensors = _tensors(windows, codec)
+    with torch.no_grad():
+        loss = model(**tensors).item()
+        logits = model.logits(tensors["inputs"], tensors["places"]).tolist()
     total = count = 0.0
-    for logits, target, weight in zip(
-        out["logits"].tolist(), batch["target"].tolist(), batch["weight"].tolist(), strict=True
-    ):
-        for x, yes, counts in zip(logits, target, weight, strict=True):
+    for row, target, weight in zip(logits, tensors["target"].tolist(), tensors["weight"].tolist(), strict=True):
+        for x, yes, counts in zip(row, target, weight, strict=True):
             p = 1 / (1 + math.exp(-x))
             total += counts * (-5.0 * math.log(p) if yes else -math.log(1 - p))
             count += counts
-    assert out["loss"].item() == pytest.approx(100 * total / count, rel=1e-4)
+    made = passes(FIELDS, codec.pad_id, CONFIG)
+    assert loss == pytest.approx(total, rel=1e-4)
+    assert count == sum(map(made.items, rows_for(windows, codec)))
+    assert made.scale == 100.0, "the mean over labels, a hundredfold"
 
 
 def test_the_bias_starts_at_the_share_of_positives(make_window: Callable[..., WindowExample]) -> None:
@@ -107,7 +110,7 @@ def test_training_lowers_the_loss_and_writes_an_adapter_and_a_head(
     from peft import PeftModel
 
     seen: list[tuple[int, int, float]] = []
-    run = RunOptions(0, lambda step, steps, loss: seen.append((step, steps, loss)))
+    run = RunOptions(0, lambda step, steps, logs: seen.append((step, steps, logs["loss"])))
     result = train_tag(base, windows, FIELDS, CONFIG, tmp_path, run)
 
     losses = [point["value"] for point in result["curves"]["loss"]]
@@ -157,7 +160,7 @@ def test_a_killed_run_ends_with_the_same_adapter(
     windows: dict[str, list[WindowExample]],
     tmp_path: Path,
 ) -> None:
-    def kill(step: int, _: int, __: float) -> None:
+    def kill(step: int, *_: object) -> None:
         if step == killed_at:
             raise KilledError
 
@@ -191,16 +194,3 @@ def test_a_run_killed_after_its_last_step_trains_no_further(
     assert result["best"] == whole["best"]
     assert [p["step"] for p in result["curves"]["loss"]] == [1, 2, 3, 4, 5]
     assert _same(tmp_path / "undisturbed", tmp_path / "killed")
-
-
-def test_checkpoints_hold_only_what_is_trained(
-    base: Base, windows: dict[str, list[WindowExample]], tmp_path: Path
-) -> None:
-    train_tag(base, windows, FIELDS, CONFIG, tmp_path, RunOptions(0))
-    folders = sorted(f.name for f in (tmp_path / "checkpoints").glob("checkpoint-*"))
-    assert folders == ["checkpoint-2", "checkpoint-4", "checkpoint-6"]
-    names = set(load_file(tmp_path / "checkpoints" / "checkpoint-6" / "trainable.safetensors"))
-    assert {"head.weight", "head.bias"} < names
-    assert all("lora_" in n for n in names - {"head.weight", "head.bias"})
-    state = json.loads((tmp_path / "checkpoints" / "checkpoint-6" / "trainer_state.json").read_text())
-    assert state["global_step"] == 6

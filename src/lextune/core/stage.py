@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,19 @@ def _silent(done: int, total: int, note: str) -> None:
     """Report nothing."""
 
 
+def as_warning(text: str) -> None:
+    """Warn by Python's own means, where nobody shows the user what is noted."""
+    warnings.warn(text, RuntimeWarning, stacklevel=3)
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a stage needs beside config and inputs: the seed, and where to report progress."""
+    """What a stage needs beside config and inputs: the seed, where to report progress, and what to warn by."""
 
     seed: int = 0
     progress: Progress = _silent
     options: dict[str, Any] = field(default_factory=dict)
+    warn: Callable[[str], None] = as_warning
 
 
 Run = Callable[[Any, Inputs, Path, Context], Summary]

@@ -18,8 +18,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from lextune.core.cluster import spread
 from lextune.core.errors import MachineError, shorten
-from lextune.core.parallel import cores, in_order
+from lextune.core.parallel import cores
 from lextune.core.records import Document, Drop, Edit, FieldLabel, Span
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.task import OUTPUT
@@ -76,9 +77,17 @@ def clean_documents(
         yield kind.model_validate_json(made.line)
 
 
-def clean_lines(lines: Iterable[str], config: CleanConfig, *, workers: int | None = None) -> Iterator[CleanedLine]:
-    """Do what `clean_documents` does for documents as lines of JSON, which spares this process most of the work."""
+def clean_lines(
+    lines: Iterable[str], config: CleanConfig, *, workers: int | None = None, ray: str | None = None
+) -> Iterator[CleanedLine]:
+    """Do what `clean_documents` does for documents as lines of JSON, which spares this process most of the work.
+
+    With the address of a Ray cluster (`lextune.core.cluster`) the batches are cleaned there, and `workers` is unused.
+    """
     batches = _batches(lines)
+    if ray is not None:
+        yield from _side_by_side(batches, config, 1, ray)
+        return
     head = list(islice(batches, 2))
     workers = workers or cores()
     if workers == 1 or len(head) < 2:
@@ -86,16 +95,18 @@ def clean_lines(lines: Iterable[str], config: CleanConfig, *, workers: int | Non
             yield from _clean_batch(batch, config)
         return
     try:
-        yield from _in_processes(chain(head, batches), config, workers)
+        yield from _side_by_side(chain(head, batches), config, workers)
     except BrokenProcessPool:
         raise MachineError(
             "a process that cleans documents was killed", where="clean", do="free memory, or clean with one process"
         ) from None
 
 
-def _in_processes(batches: Iterable[Sequence[str]], config: CleanConfig, workers: int) -> Iterator[CleanedLine]:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    for _, lines in in_order(pool, partial(_clean_batch, config=config), batches, AHEAD * workers):
+def _side_by_side(
+    batches: Iterable[Sequence[str]], config: CleanConfig, workers: int, ray: str | None = None
+) -> Iterator[CleanedLine]:
+    pool = partial(ProcessPoolExecutor, workers, mp_context=get_context("spawn"))
+    for _, lines in spread(partial(_clean_batch, config=config), batches, pool, AHEAD * workers, ray=ray):
         yield from lines
 
 
@@ -132,7 +143,8 @@ def run_clean(config: CleanConfig, inputs: Inputs, out: Path, context: Context) 
         (out / "documents.jsonl").open("w", encoding="utf-8") as kept,
         (out / "drops.jsonl").open("w", encoding="utf-8") as dropped,
     ):
-        for what, line, edits in clean_lines(lines, config, workers=context.options.get("workers")):
+        workers, ray = context.options.get("workers"), context.options.get("ray")
+        for what, line, edits in clean_lines(lines, config, workers=workers, ray=ray):
             (kept if what == "document" else dropped).write(line + "\n")
             counts[what] += 1
             counts["changed"] += edits > 0

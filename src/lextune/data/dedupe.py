@@ -136,14 +136,15 @@ def wording(document: Document) -> str:
     return "\n".join([*(turn.content for turn in document.turns if turn.role != "system"), document.text])
 
 
-def near_duplicates(texts: Iterable[str], threshold: float = NEAR_DUPLICATE.jaccard) -> Near:
+def near_duplicates(texts: Iterable[str], threshold: float = NEAR_DUPLICATE.jaccard, ray: str | None = None) -> Near:
     """Find texts with at least this Jaccard similarity: candidates by MinHash, each counted exactly.
 
     Args:
         texts: read once, in order.
         threshold: in (0, 1].
+        ray: the address of a cluster that hashes the shingles.
     """
-    matcher = Matcher(hash_texts(texts), Limits(threshold, NEVER))
+    matcher = Matcher(hash_texts(texts, ray=ray), Limits(threshold, NEVER))
     minhash.match(matcher, threshold)
     return _near(matcher)._replace(exact=False)
 

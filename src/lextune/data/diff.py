@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import Artifact, read_jsonl
+from lextune.core.counts import counted
 from lextune.core.errors import DataError, shorten
 from lextune.core.records import Document, FieldLabel
 
@@ -328,8 +329,8 @@ def _said(document: Document, field: str, kind: str) -> str | None:
 def as_text(found: Diff) -> str:
     """Return a comparison as lines for a terminal."""
     lines = [
-        f"{found.a.name} ({found.a.hash[:12]}): {found.a.documents:,} documents",
-        f"{found.b.name} ({found.b.hash[:12]}): {found.b.documents:,} documents",
+        f"{found.a.name} ({found.a.hash[:12]}): {counted(found.a.documents, 'document')}",
+        f"{found.b.name} ({found.b.hash[:12]}): {counted(found.b.documents, 'document')}",
     ]
     counts = ("same", "added", "removed", "relabelled", "rewritten", "retyped", "renamed")
     lines.append(", ".join(f"{getattr(found, name):,} {name}" for name in counts))

@@ -2,14 +2,15 @@
 
 | format | a line, beside its `id` | read by |
 | --- | --- | --- |
-| `chat` | `messages: [{"role", "content"}, ...]` | Mistral's hosted fine-tuning, TRL, Axolotl |
+| `chat` | `messages: [{"role", "content"}, ...]` | Mistral's hosted fine-tuning, TRL, Axolotl, LLaMA-Factory |
 | `alpaca` | `instruction`, `input`, `output`, `system`, `history: [[question, answer], ...]` | LLaMA-Factory |
 | `sharegpt` | `conversations: [{"from": "system", "human" or "gpt", "value"}, ...]` | LLaMA-Factory, Axolotl |
 | `prompt-completion` | `prompt: [message, ...]`, `completion: [message]` | TRL, the loss on the completion only |
-| `preference` | `prompt: [message, ...]`, `chosen: [message]`, `rejected: [message]` | TRL's DPO |
+| `preference` | `prompt: [message, ...]`, `chosen: [message]`, `rejected: [message]` | DPO of TRL and Axolotl |
 
-Every line has the same keys and types, which `datasets.load_dataset` needs. An answer that is null is written as the
-word `null`. Before a line is written it is read back as import would; what would not come back the same is refused.
+Every line has the same keys and types, which `datasets.load_dataset` needs; rows that it must see early are put first
+(see `lextune.data.columns`). An answer that is null is written as the word `null`. Before a line is written it is read
+back as import would; what would not come back the same is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import IO, Any, NamedTuple
 from lextune.core.artifacts import Artifact, disk_error, read_jsonl
 from lextune.core.errors import ArtifactError, DataError, UserError, shorten
 from lextune.core.records import Document, Drop, FieldLabel, Message
+from lextune.data.columns import Columns, put_first
 from lextune.data.importers.lines import MAX_LINE, Row
 from lextune.data.importers.report import Item, Mistake, Normalised
 from lextune.data.importers.shapes import ID, Conversation, conversation_document, convert, shapes
@@ -46,11 +48,16 @@ BESIDE = ("annotator", "contract_type", "edits", "pages", "source", "tags")
 
 
 class Exported(NamedTuple):
-    """How many lines were written, how many rejected answers were left out, and what else stayed behind, by name."""
+    """What an export wrote and left out.
+
+    rows: lines written. without_rejected: rejected answers that were left out. left_behind: what else of the documents
+    is not in the file, by name. times: keys with dates that `datasets` may read as times.
+    """
 
     rows: int
     without_rejected: int
     left_behind: dict[str, int]
+    times: tuple[str, ...]
 
 
 class Unwritable(ValueError):  # noqa: N818 - says what the example is
@@ -66,6 +73,8 @@ def _assistant(text: str) -> dict[str, str]:
 
 
 def _chat(found: Conversation) -> dict[str, Any]:
+    if any(message.role == "assistant" and not message.content for message in found.messages):
+        raise Unwritable("one of its earlier answers is empty, which Mistral refuses")
     return {"messages": [*_messages(found.messages), _assistant(found.answer)]}
 
 
@@ -139,8 +148,8 @@ def export(documents: Iterable[Document], format: str, out: Path, *, chosen_only
             beside.update(name for name in BESIDE if getattr(document, name))
             yield document.id, _conversation(document)
 
-    rows = _write(examples(), format, out)
-    return Exported(rows, without, dict(sorted(beside.items())))
+    rows, times = _write(examples(), format, out)
+    return Exported(rows, without, dict(sorted(beside.items())), times)
 
 
 def export_artifact(artifact: Artifact, format: str, out: Path, *, chosen_only: bool = False) -> dict[Path, Exported]:
@@ -195,7 +204,8 @@ def export_examples(examples: Iterable[ChatExample], format: str, out: Path) -> 
             name = example.document_id if number == 1 else f"{example.document_id}#{number}"
             yield name, Conversation(example.messages, example.completion)
 
-    return Exported(_write(named(), format, out), 0, {})
+    rows, times = _write(named(), format, out)
+    return Exported(rows, 0, {}, times)
 
 
 def read_examples(path: Path, schema: Schema) -> Iterator[ChatExample]:
@@ -221,29 +231,42 @@ def _conversation(document: Document) -> Conversation | str:
     return Conversation(messages, label.answer, document.rejected)
 
 
-def _write(examples: Iterable[tuple[str, Conversation | str]], format: str, out: Path) -> int:
+def _write(examples: Iterable[tuple[str, Conversation | str]], format: str, out: Path) -> tuple[int, tuple[str, ...]]:
+    """Write examples; return how many, and the keys with dates that may be read as times."""
     if format not in FORMATS:
         what = f"no format {format!r}{nearest(format, FORMATS)}"
         raise UserError(what, where="--format", do=f"use one of {', '.join(FORMATS)}")
     _check_free(out)
-    seen, mistakes, rows = Seen(), Mistakes(), 0
+    seen, mistakes, columns, rows = Seen(), Mistakes(), Columns(), 0
+    first: list[bytes] = []
     with _new_file(out) as stream:
         for name, found in examples:
-            line = repeated_id(name) if seen.add(name) else _line(name, found, format)
-            if isinstance(line, bytes):
-                stream.write(line)
-                rows += 1
-            else:
-                mistakes.add(Mistake(shorten(name, 60) or "an example", line))
+            row = repeated_id(name) if seen.add(name) else _row(name, found, format)
+            if isinstance(row, str):
+                mistakes.add(Mistake(shorten(name, 60) or "an example", row))
+                continue
+            late = columns.late(row.values, stream.tell())
+            (first.append if late else stream.write)(row.line)
+            rows += 1
         if mistakes.count:
             raise mistakes.error(f"as {format}", "leave these examples out, or choose another format")
         if not rows:
             raise DataError("nothing to export: no example at all", where=str(out), do="give a dataset with rows")
-    return rows
+        if first:
+            put_first(stream, b"".join(first))
+        times = columns.times(stream.seek(0, os.SEEK_END))
+    return rows, tuple(key for key in times if key != ID)
 
 
-def _line(name: str, found: Conversation | str, format: str) -> bytes | str:
-    """Return an example as a line, or why it cannot be one that imports again to the same."""
+class _Row(NamedTuple):
+    """A row, and the line that it is written as."""
+
+    values: dict[str, Any]
+    line: bytes
+
+
+def _row(name: str, found: Conversation | str, format: str) -> _Row | str:
+    """Return an example as a row, or why it cannot be one that imports again to the same."""
     if isinstance(found, str):
         return found
     if not name:
@@ -261,7 +284,7 @@ def _line(name: str, found: Conversation | str, format: str) -> bytes | str:
         return f"half a character: the lone surrogate U+{ord(error.object[error.start]):04X}"
     if len(line) > MAX_LINE:
         return f"{len(line):,} bytes as a line; {MAX_LINE:,} is the most"
-    return _lost(name, found, convert(_SHAPES[shape], Row(name, name, row))) or line
+    return _lost(name, found, convert(_SHAPES[shape], Row(name, name, row))) or _Row(row, line)
 
 
 def _lost(name: str, found: Conversation, items: Sequence[Item]) -> str | None:
@@ -282,7 +305,7 @@ def _new_file(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
+        with temporary.open("w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

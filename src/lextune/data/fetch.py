@@ -6,9 +6,11 @@ MD5 on Zenodo is c38f490a984420b8a62600db401fafd5. Here its SHA-256 is what coun
 
 from __future__ import annotations
 
+import queue
 import re
 import shutil
 import stat
+import threading
 import time
 import zipfile
 import zlib
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 CUAD_URL = "https://zenodo.org/api/records/4595826/files/CUAD_v1.zip/content"
 CUAD_SHA256 = "88b694d99007d39777fa44cd72daf8297773d285dc3eab0091ba32078888d18e"
 NAME = "CUAD_v1"
+CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 ATTEMPTS = 5  # in a row without a single new byte
 PAUSE_SECONDS = 0.2  # after such an attempt; doubled by each
@@ -35,7 +38,7 @@ _RANGE = re.compile(r"bytes (?:(\d+)-\d+/(\d+|\*)|\*/(\d+))")
 
 
 def fetch_cuad(
-    destination: Path, *, url: str = CUAD_URL, sha256: str = CUAD_SHA256, connect_seconds: float = 5
+    destination: Path, *, url: str = CUAD_URL, sha256: str = CUAD_SHA256, connect_seconds: float = CONNECT_SECONDS
 ) -> Path:
     """Download and unpack CUAD, unless it is there already.
 
@@ -73,10 +76,38 @@ def fetch_cuad(
     return folder
 
 
+def failure_to_reach(url: str, seconds: float = CONNECT_SECONDS) -> str | None:
+    """Say why there is no connection to a server, None where there is: in `seconds`, however many addresses it has."""
+    import httpx
+
+    told: queue.Queue[str | None] = queue.Queue()
+
+    def trace(event: str, info: object) -> None:
+        if event.endswith("connect_tcp.complete"):
+            told.put(None)
+
+    def ask() -> None:
+        try:
+            with httpx.Client(timeout=seconds) as client:
+                client.head(url, extensions={"trace": trace})
+        except httpx.TransportError as error:
+            told.put(shorten(str(error)) or type(error).__name__)
+        except httpx.InvalidURL:
+            told.put(None)  # whoever uses it says so
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return told.get(timeout=seconds)
+    except queue.Empty:
+        return f"none within {seconds:g} seconds"
+
+
 def _download(url: str, part: Path, connect_seconds: float) -> None:
     """Fill `part` with the bytes behind `url`, going on after interruptions while there is progress."""
     import httpx
 
+    if reason := failure_to_reach(url, connect_seconds):
+        raise _unreachable(url, f"no connection ({reason})")
     timeout = httpx.Timeout(READ_SECONDS, connect=connect_seconds)
     failures = 0
     with httpx.Client(timeout=timeout, follow_redirects=True) as client:

@@ -24,7 +24,7 @@ MISSED = 0.001  # the probability that a pair at the threshold shares no band
 SLOTS = (64, 128)
 SEED = 42
 CROWD = 64  # members of a bucket of which all pairs are compared
-SKETCHED = 1 << 26  # shingles up to which all sketches are made in one call
+SKETCHED = 1 << 24  # shingles up to which all sketches are made in one call, which holds a copy of them
 BLOCK = 1 << 21  # shingles and slots of the sketches that are unpacked at a time
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -65,9 +65,9 @@ def match(matcher: Matcher, threshold: float) -> None:
         kept = np.cumsum(small) - 1  # places move up where crowded buckets are left out
         shift = np.arange(len(rows)) - kept
         matcher.add(*pairs_within(rows[small], (ends - shift)[small]))
-        crowds.append((rows[~small], starts[~small]))
+        crowds.append((rows[~small].astype(np.int32), starts[~small].astype(np.int32)))
     for members, buckets in crowds:
-        matcher.add_crowds(members, buckets)
+        matcher.add_crowds(members.astype(np.int64), buckets.astype(np.int64))
 
 
 Buckets = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
@@ -100,8 +100,11 @@ def _sketches(texts: Shingles, cut: Banding) -> tuple[NDArray[np.int64], NDArray
         rows = rows[np.array(flags, np.bool_)]
     number = np.cumsum(texts.sizes[rows] + slots) // BLOCK
     parts = np.split(rows, np.flatnonzero(np.diff(number)) + 1) if len(rows) else []
-    found = [_rows(_digest(texts, part, slots), slots) for part in parts]
-    return rows, np.concatenate([np.zeros((0, slots), np.uint32), *found])
+    sketches, done = np.empty((len(rows), slots), np.uint32), 0
+    for part in parts:
+        sketches[done : done + len(part)] = _rows(_digest(texts, part, slots), slots)
+        done += len(part)
+    return rows, sketches
 
 
 def _digest(texts: Shingles, rows: NDArray[np.int64], slots: int) -> Any:
@@ -113,7 +116,9 @@ def _digest(texts: Shingles, rows: NDArray[np.int64], slots: int) -> Any:
     if len(flat) != offsets[-1]:
         flat = flat[np.repeat(texts.offsets[rows] - offsets[:-1], sizes) + np.arange(offsets[-1])]
     flat = np.ascontiguousarray(flat).view(np.uint64)
-    return RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets.astype(np.uint64), slots, SEED)
+    made = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets.astype(np.uint64), slots, SEED)
+    texts.release()
+    return made
 
 
 def _rows(digest: Any, slots: int) -> NDArray[np.uint32]:

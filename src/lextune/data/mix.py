@@ -19,6 +19,7 @@ from pydantic import Field
 
 from lextune.core.errors import DataError, MachineError, NetworkError, RecipeError, shorten
 from lextune.core.recipe import Config
+from lextune.data.fetch import failure_to_reach
 from lextune.data.importers.lines import Row
 from lextune.data.importers.report import Mistake, refuse
 from lextune.data.importers.rows import is_row_file, read_rows
@@ -151,21 +152,25 @@ def _conversation(row: Row) -> Conversation | Mistake | None:
 def _from_hub(name: str) -> Iterator[Row]:
     try:
         import datasets
+        from huggingface_hub import constants
     except ImportError:
         raise MachineError("the package datasets is missing", where="mix.source", do="pip install datasets") from None
+    if not constants.HF_HUB_OFFLINE and (reason := failure_to_reach(constants.ENDPOINT)):
+        raise _no_answer(name, reason)
     try:
         rows = datasets.load_dataset(name, split="train", streaming=True)
         for number, values in enumerate(rows, start=1):
             yield Row(f"{name}:{number}", f"{name}-{number}", values)
     except ConnectionError as error:
-        raise NetworkError(
-            f"the hub does not answer ({type(error).__name__})",
-            where=f"mix.source: {name}",
-            do=f"check the name and the network, name a .jsonl file, or use {PACKAGED}, which works offline",
-        ) from None
+        raise _no_answer(name, type(error).__name__) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
             f"the hub has no such set, or it cannot be read ({type(error).__name__})",
             where=f"mix.source: {name}",
             do=f"name a hub set (owner/name) with a split train, a .jsonl file, or {PACKAGED}",
         ) from None
+
+
+def _no_answer(name: str, reason: str) -> NetworkError:
+    do = f"check the name and the network, name a .jsonl file, or use {PACKAGED}, which works offline"
+    return NetworkError(f"the hub does not answer ({reason})", where=f"mix.source: {name}", do=do)

@@ -70,6 +70,7 @@ class _Portions:
                 bounds = np.searchsorted(home[order], np.arange(self.count + 1))
                 for number, stream in enumerate(streams):
                     entries[order[bounds[number] : bounds[number + 1]]].tofile(stream)
+                texts.release()
                 start = end
         finally:
             for stream in streams:

@@ -58,10 +58,9 @@ def joined_found(parts: Iterable[Found]) -> Found:
     nothing = Found(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     every = Found(*(np.concatenate(columns) for columns in zip(nothing, *parts, strict=True)))
     order = np.lexsort((every.b, every.a))
-    every = every.take(order)
     first = np.ones(len(order), np.bool_)
-    first[1:] = (every.a[1:] != every.a[:-1]) | (every.b[1:] != every.b[:-1])
-    return every.take(first)
+    first[1:] = (np.diff(every.a[order]) != 0) | (np.diff(every.b[order]) != 0)
+    return every.take(order[first])
 
 
 class Families:
@@ -144,11 +143,16 @@ class Matcher:
             self._pairs, self._gathered = [], 0
             keys.sort()
             keys = keys[np.diff(keys, prepend=-1) > 0]
+            if self._found:  # what is alike is not compared and held again
+                self._found = [joined_found(self._found)]
+                known = self._found[0].a * self.texts.rows + self._found[0].b
+                keys = keys[known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] != keys]
             self._compare(keys // self.texts.rows, keys % self.texts.rows)
 
     def _compare(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> None:
         for part in _portions(self.texts.sizes[a] + self.texts.sizes[b], COMPARED):
             found = self._alike(a[part], b[part])
+            self.texts.release()
             if len(found.a):
                 self.families.join(found.a, found.b)
                 self._found.append(found)

@@ -10,6 +10,7 @@ million have the same number with a chance of about 0.05; one such pair changes 
 from __future__ import annotations
 
 import functools
+import mmap
 import re
 import tempfile
 from array import array
@@ -20,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from lextune.core.parallel import in_order
+from lextune.core.cluster import spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,29 +69,36 @@ class Shingles:
     @functools.cached_property
     def matrix(self) -> Any:
         """The rows x shingles matrix of zeros and ones (CSR, canonical); it shares the memory of `flat`."""
-        return _csr(self.flat, self.offsets)
+        return _csr(self.flat, self._ones, self.offsets)
+
+    @functools.cached_property
+    def _ones(self) -> NDArray[np.int8]:
+        return _ones(len(self.flat))
+
+    def release(self) -> None:
+        """Let go of the pages of temporary files that were read; they come back when they are read again."""
+        mapped = [self.flat, *([self._ones] if "_ones" in self.__dict__ else [])]
+        for values in mapped:
+            pages = getattr(values, "_mmap", None)
+            if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
 
 
-def hash_texts(texts: Iterable[str], workers: int = 1) -> Shingles:
+def hash_texts(texts: Iterable[str], workers: int = 1, ray: str | None = None) -> Shingles:
     """Return the shingles of texts that are read once, in order.
 
     Args:
         texts: any number; a bounded number is held at a time.
         workers: threads that hash. On two cores a second one was no faster: half of the work holds the interpreter.
+        ray: the address of a cluster that hashes (`lextune.core.cluster`).
     """
-    row_of: array[int] = array("q")
-    sizes: array[int] = array("q")
-    known: dict[int, int] = {}
-    store = _Spool()
-    for flat, counts, prints in _hashed(_chunks(texts), workers):
-        new = []
-        for place, (size, key) in enumerate(zip(counts.tolist(), prints.tolist(), strict=True)):
-            row = known.setdefault(key, len(sizes)) if size else len(sizes)
-            if row == len(sizes):
-                sizes.append(size)
-                new.append(place)
-            row_of.append(row)
-        store.add(flat if len(new) == len(counts) else _pick(flat, counts, new))
+    row_of, sizes = array("q"), array("q")
+    known, store = _Known(), _Spool()
+    for flat, counts, prints in _hashed(_chunks(texts), workers, ray):
+        rows, new = known.rows(prints, counts > 0)
+        row_of.frombytes(rows.tobytes())
+        sizes.frombytes(counts[new].tobytes())
+        store.add(flat if new.all() else _pick(flat, counts, new))
     offsets = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(np.frombuffer(sizes, np.int64), out=offsets[1:])
     return Shingles(np.array(row_of, np.int64), store.values(), offsets)
@@ -112,12 +120,12 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
 Hashed = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.uint64]"]
 
 
-def _hashed(chunks: Iterator[list[str]], workers: int) -> Iterator[Hashed]:
-    """Hash chunks, with several threads a few ahead, and yield them in order."""
-    if workers == 1:
+def _hashed(chunks: Iterator[list[str]], workers: int, ray: str | None) -> Iterator[Hashed]:
+    """Hash chunks, with several threads or a cluster a few ahead, and yield them in order."""
+    if workers == 1 and ray is None:
         yield from map(hash_chunk, chunks)
         return
-    for _, hashed in in_order(ThreadPoolExecutor(workers), hash_chunk, chunks, 2 * workers):
+    for _, hashed in spread(hash_chunk, chunks, functools.partial(ThreadPoolExecutor, workers), 2 * workers, ray=ray):
         yield hashed
 
 
@@ -144,7 +152,8 @@ def hash_chunk(texts: Sequence[str]) -> Hashed:
     amounts = np.where(counts >= WORDS, counts - WORDS + 1, np.minimum(counts, 1))
     offsets = np.concatenate([[0], np.cumsum(amounts)])
     picked = np.repeat(first[:-1] - offsets[:-1], amounts) + np.arange(offsets[-1])
-    matrix = _csr((_stir(runs[picked]) >> _U(1)).view(np.int64), offsets)
+    flat = (_stir(runs[picked]) >> _U(1)).view(np.int64)
+    matrix = _csr(flat, _ones(len(flat)), offsets)
     matrix.has_canonical_format = matrix.has_sorted_indices = False
     matrix.sum_duplicates()
     return matrix.indices, np.diff(matrix.indptr).astype(np.int64), prints
@@ -209,11 +218,11 @@ def _powers(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     return tables[0], tables[1]
 
 
-def _csr(flat: NDArray[np.int64], offsets: NDArray[np.int64]) -> Any:
+def _csr(flat: NDArray[np.int64], ones: NDArray[np.int8], offsets: NDArray[np.int64]) -> Any:
     from scipy.sparse import csr_array
 
     shape = (len(offsets) - 1, np.iinfo(np.int64).max)
-    matrix = csr_array((_ones(len(flat)), flat, offsets), shape=shape)
+    matrix = csr_array((ones, flat, offsets), shape=shape)
     matrix.has_canonical_format = matrix.has_sorted_indices = True
     return matrix
 
@@ -228,16 +237,55 @@ def _ones(count: int) -> NDArray[np.int8]:
     return mapped
 
 
-def _pick(flat: NDArray[np.int64], counts: NDArray[np.int64], places: Sequence[int]) -> NDArray[np.int64]:
+def _pick(flat: NDArray[np.int64], counts: NDArray[np.int64], texts: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the shingles of some of the texts."""
-    out = np.ones(len(counts), np.bool_)
-    out[places] = False
+    out = ~texts
     ends = np.cumsum(counts)
     edges = np.zeros(len(flat) + 1, np.int8)  # 1 where what is left out begins, -1 where it ends
     edges[(ends - counts)[out]] += 1
     edges[ends[out]] -= 1
     kept: NDArray[np.int64] = flat[np.cumsum(edges[:-1], dtype=np.int8) == 0]
     return kept
+
+
+class _Known:
+    """Which texts have occurred, by their numbers, each with its row: sorted runs, merged when they are about equal.
+
+    That is 16 bytes a text; a dictionary takes about 150.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[NDArray[np.uint64], NDArray[np.int64]]] = []
+        self._count = 0
+
+    def rows(
+        self, prints: NDArray[np.uint64], worded: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the row of each of some texts, and whether it is a new one; a text without words is always new."""
+        rows = np.full(len(prints), -1, np.int64)
+        for keys, numbers in self._runs:
+            at = np.minimum(np.searchsorted(keys, prints), len(keys) - 1)
+            rows = np.where(keys[at] == prints, numbers[at], rows)
+        rows[~worded] = -1
+        asked = np.flatnonzero((rows < 0) & worded)
+        keys, first, same = np.unique(prints[asked], return_index=True, return_inverse=True)
+        new = ~worded
+        new[asked[first]] = True
+        rows[new] = np.arange(self._count, self._count + np.count_nonzero(new))
+        rows[asked] = rows[asked[first]][same]
+        self._count += int(np.count_nonzero(new))
+        self._add(keys, rows[asked[first]])
+        return rows, new
+
+    def _add(self, keys: NDArray[np.uint64], numbers: NDArray[np.int64]) -> None:
+        if not len(keys):
+            return
+        while self._runs and len(self._runs[-1][0]) <= 2 * len(keys):
+            before, theirs = self._runs.pop()
+            keys, numbers = np.concatenate([before, keys]), np.concatenate([theirs, numbers])
+            order = np.argsort(keys, kind="stable")
+            keys, numbers = keys[order], numbers[order]
+        self._runs.append((keys, numbers))
 
 
 class _Spool:

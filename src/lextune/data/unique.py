@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from pydantic import Field
 
-from lextune.core.artifacts import read_jsonl, write_atomic
+from lextune.core.artifacts import read_jsonl
 from lextune.core.errors import UserError
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
@@ -30,19 +30,17 @@ class DedupeConfig(Config):
     """Jaccard similarity of 5-word shingles from which two texts are near-duplicates."""
 
 
-def document_families(path: Path, threshold: float) -> Iterator[dict[str, Any]]:
+def document_families(path: Path, threshold: float, ray: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the families of more than one document of a JSONL file: the id `kept`, those `dropped`, `same_words`.
 
     Kept is the document with the most labels, the first of several.
     """
-    near, ids, labels = _documents(path, threshold)
+    near, ids, labels = _documents(path, threshold, ray)
     for family in near.repeated():
-        kept = _kept(family, labels)
-        same = len({int(near.row_of[i]) for i in family}) == 1
-        yield {"kept": ids[kept], "dropped": [ids[i] for i in family if i != kept], "same_words": same}
+        yield _named(near, family, ids, _kept(family, labels))
 
 
-def clause_families(path: Path, threshold: float) -> Iterator[dict[str, Any]]:
+def clause_families(path: Path, threshold: float, ray: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the families of clauses of a JSONL file's documents, the largest first.
 
     Each has the beginning of its first `text`, the number `n` of its places and of the `documents` they are in, and
@@ -57,7 +55,7 @@ def clause_families(path: Path, threshold: float) -> Iterator[dict[str, Any]]:
                 places.add(start, end)
                 yield text
 
-    families = sorted(near_duplicates(texts(), threshold).repeated(), key=lambda family: (-len(family), family[0]))
+    families = sorted(near_duplicates(texts(), threshold, ray).repeated(), key=lambda family: (-len(family), family[0]))
     excerpts = places.excerpts(read_jsonl(path, Document), [family[0] for family in families])
     for family, text in zip(families, excerpts, strict=True):
         yield {
@@ -70,7 +68,7 @@ def clause_families(path: Path, threshold: float) -> Iterator[dict[str, Any]]:
         }
 
 
-def families_of(path: Path, level: str, threshold: float) -> Iterator[dict[str, Any]]:
+def families_of(path: Path, level: str, threshold: float, ray: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield the families of documents or of clauses.
 
     Raises:
@@ -78,39 +76,61 @@ def families_of(path: Path, level: str, threshold: float) -> Iterator[dict[str, 
     """
     if level not in ("document", "clause"):
         raise UserError(f"no level {level!r}", where="--level", do="use document or clause")
-    yield from (document_families if level == "document" else clause_families)(path, threshold)
+    yield from (document_families if level == "document" else clause_families)(path, threshold, ray)
 
 
 def run_dedupe(config: DedupeConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
     """Write the documents that are kept, a Drop for each other, and the families (`families.json`)."""
     source = inputs["documents"]
     path = source.file("documents.jsonl")
-    families = list(document_families(path, config.threshold))
-    kept_for = {name: family["kept"] for family in families for name in family["dropped"]}
-    counts = {"n_in": 0, "n_out": 0, "n_dropped": 0}
+    near, ids, labels = _documents(path, config.threshold, context.options.get("ray"))
+    kept_for = array("q", [-1]) * len(ids)
+    with (out / "families.json").open("w", encoding="utf-8") as stream:
+        count = _write_array(stream, _dropping(near, ids, labels, kept_for))
+    dropped = sum(kept >= 0 for kept in kept_for)
     with (
         path.open(encoding="utf-8") as lines,
-        (out / "documents.jsonl").open("w", encoding="utf-8") as kept,
-        (out / "drops.jsonl").open("w", encoding="utf-8") as dropped,
+        (out / "documents.jsonl").open("w", encoding="utf-8") as going_on,
+        (out / "drops.jsonl").open("w", encoding="utf-8") as drops,
     ):
-        for line in lines:
-            name = Document.model_validate_json(line).id
-            counts["n_in"] += 1
-            counts["n_dropped" if name in kept_for else "n_out"] += 1
-            if name in kept_for:
-                reason = (
-                    f"a near-duplicate of {kept_for[name]} (Jaccard similarity of its family >= {config.threshold})"
-                )
-                dropped.write(Drop(what="document", where=name, reason=reason).model_dump_json() + "\n")
-            else:
-                kept.write(line if line.endswith("\n") else f"{line}\n")
-    write_atomic(out / "families.json", json.dumps(families, ensure_ascii=False, indent=1))
+        for name, kept, line in zip(ids, kept_for, lines, strict=True):
+            if kept < 0:
+                going_on.write(line if line.endswith("\n") else f"{line}\n")
+                continue
+            reason = f"a near-duplicate of {ids[kept]} (Jaccard similarity of its family >= {config.threshold})"
+            drops.write(Drop(what="document", where=name, reason=reason).model_dump_json() + "\n")
     if "nulls.json" in source.manifest.files:
         shutil.copyfile(source.file("nulls.json"), out / "nulls.json")
-    return {**counts, "families": len(families), "source": source.manifest.summary.get("source")}
+    counts = {"n_in": len(ids), "n_out": len(ids) - dropped, "n_dropped": dropped}
+    return {**counts, "families": count, "source": source.manifest.summary.get("source")}
 
 
-def _documents(path: Path, threshold: float) -> tuple[Near, list[str], array[int]]:
+def _write_array(stream: TextIO, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows as one JSON array, as `json.dumps(..., indent=1)` lays it out, one at a time; return how many."""
+    count = 0
+    for count, row in enumerate(rows, start=1):
+        text = json.dumps(row, ensure_ascii=False, indent=1).replace("\n", "\n ")
+        stream.write(f"{'[' if count == 1 else ','}\n {text}")
+    stream.write("\n]" if count else "[]")
+    return count
+
+
+def _dropping(near: Near, ids: list[str], labels: array[int], kept_for: array[int]) -> Iterator[dict[str, Any]]:
+    """Yield the families, and note for each document that is dropped the place of the one that is kept."""
+    for family in near.repeated():
+        kept = _kept(family, labels)
+        for place in family:
+            if place != kept:
+                kept_for[place] = kept
+        yield _named(near, family, ids, kept)
+
+
+def _named(near: Near, family: tuple[int, ...], ids: list[str], kept: int) -> dict[str, Any]:
+    same = len({int(near.row_of[i]) for i in family}) == 1
+    return {"kept": ids[kept], "dropped": [ids[i] for i in family if i != kept], "same_words": same}
+
+
+def _documents(path: Path, threshold: float, ray: str | None) -> tuple[Near, list[str], array[int]]:
     """Return which documents are alike, their ids, and how many fields of each are present."""
     ids: list[str] = []
     labels = array("q")
@@ -121,7 +141,7 @@ def _documents(path: Path, threshold: float) -> tuple[Near, list[str], array[int
             labels.append(sum(label.present for label in document.labels.values()))
             yield wording(document)
 
-    return near_duplicates(texts(), threshold), ids, labels
+    return near_duplicates(texts(), threshold, ray), ids, labels
 
 
 def _kept(family: tuple[int, ...], labels: array[int]) -> int:

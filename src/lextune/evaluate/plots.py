@@ -1,20 +1,13 @@
-"""Plots as SVG to stand inside an HTML page.
-
-matplotlib draws; what it writes is then made fit for a page: no XML header, metadata or style sheet (its
-style sheet would apply to the whole page), ids of its own for every plot, text as text, and colours that are
-the page's CSS variables, so that a plot follows light, dark and print. The same data give the same bytes.
-"""
+"""The plots of a report: scores by field, and the curves of training."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import shorten
+from lextune.core.figures import MARKERS, SERIES, page_svg
 from lextune.evaluate.formatting import bounds, finite
 from lextune.text.printable import printable
 
@@ -22,36 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABEL = 40  # characters of a name beside a plot
-INK, RULE, SOFT = "#010101", "#020202", "#030303"
-SERIES = ("#0a0a01", "#0a0a02", "#0a0a03")
-MARKERS = ("o", "s", "^")
-SYMBOLS = ("●", "■", "▲")
-_CSS = {
-    INK: "var(--ink)",
-    RULE: "var(--rule)",
-    SOFT: "var(--soft)",
-    **{colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, start=1)},
-}
-"""The page's variable for each colour drawn with; the colours themselves are never seen."""
-_STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.facecolor": "none",
-    "grid.color": RULE,
-    "grid.linewidth": 0.6,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-}
 
 
 @dataclass(frozen=True)
@@ -95,7 +58,7 @@ def field_plot(names: Sequence[str], series: Sequence[Series], *, label: str) ->
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="both")
 
-    return _svg("fields", label, (8.0, 0.9 + 0.3 * len(names)), draw)
+    return page_svg("fields", printable(label), (8.0, 0.9 + 0.3 * len(names)), draw)
 
 
 def curve_points(rows: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[float, float]], int]:
@@ -134,50 +97,4 @@ def curve_plot(curves: Mapping[str, Sequence[Mapping[str, Any]]], *, label: str)
             axes.grid(axis="y")
         every[-1].set_xlabel("optimiser step")
 
-    return _svg("curves", label, (8.0, 2.8 + 1.2 * (len(panels) - 1)), draw)
-
-
-def _svg(name: str, label: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
-    """Run `draw` on an empty figure of `size` inches and return it as an `<svg>` for a page."""
-    import matplotlib.style
-    from matplotlib.figure import Figure
-
-    buffer = io.StringIO()
-    with matplotlib.style.context(["default", {**_STYLE, "svg.hashsalt": name}]), warnings.catch_warnings():
-        # The browser chooses the font, so that a glyph is missing in matplotlib's does no harm.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    return _for_a_page(buffer.getvalue(), name, label)
-
-
-def _for_a_page(svg: str, name: str, label: str) -> str:
-    """Make matplotlib's SVG file an element of a page; `name` makes its ids the page's only ones."""
-    from lxml import etree
-
-    root = etree.fromstring(svg.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
-    for element in list(root.iter()):
-        if not isinstance(element.tag, str) or etree.QName(element).localname in ("style", "metadata"):
-            element.getparent().remove(element)
-            continue
-        element.tag = etree.QName(element).localname
-        for key, value in list(element.attrib.items()):
-            del element.attrib[key]
-            element.set(etree.QName(key).localname, _attribute(etree.QName(key).localname, value, name))
-    etree.cleanup_namespaces(root)
-    for key in ("width", "height", "version"):
-        root.attrib.pop(key, None)
-    root.set("role", "img")
-    root.set("aria-label", printable(label))
-    return str(etree.tostring(root, encoding="unicode", with_tail=False))
-
-
-def _attribute(key: str, value: str, name: str) -> str:
-    if key == "id":
-        return f"{name}-{value}"
-    if key == "href":
-        return value.replace("#", f"#{name}-", 1)
-    value = re.sub(r"url\(#", f"url(#{name}-", value)
-    return re.sub("|".join(_CSS), lambda match: _CSS[match[0]], value) if key == "style" else value
+    return page_svg("curves", printable(label), (8.0, 2.8 + 1.2 * (len(panels) - 1)), draw)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from lextune.core.figures import SYMBOLS
 from lextune.core.pages import page_template
 from lextune.evaluate import tables
 from lextune.evaluate.facts import card_facts, estimate_table, rest_of_preflight
 from lextune.evaluate.formatting import fixed, plain, quantity, score
-from lextune.evaluate.plots import SYMBOLS, Series, curve_plot, curve_points, field_plot
+from lextune.evaluate.plots import Series, curve_plot, curve_points, field_plot
 from lextune.evaluate.summary import ARMS, ECHO, SIGNIFICANT, judgement, lookup, tuned_name
 from lextune.text.printable import printable
 
@@ -48,6 +49,17 @@ class Example(BaseModel):
     context: str = ""
 
 
+class Reply(BaseModel):
+    """A held-out prompt that is answered in free text: what was written for it, the tuned answer and the base's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    document: str
+    prompt: str
+    gold: str
+    tuned: str | None = None
+    base: str | None = None
+
+
 class ReportData(BaseModel):
     """Everything the report shows; a part that is empty says so in the report.
 
@@ -66,6 +78,7 @@ class ReportData(BaseModel):
     curves: dict[str, list[dict[str, float | None]]] = {}
     preflight: dict[str, Any] = {}
     examples: tuple[Example, ...] = ()
+    replies: tuple[Reply, ...] = ()
     machine: str = ""
     official_test: bool = False
 

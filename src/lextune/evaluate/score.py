@@ -11,11 +11,12 @@ from lextune.core.artifacts import read_jsonl, write_atomic, write_jsonl
 from lextune.core.recipe import Config
 from lextune.core.records import Document, FieldAnswer, FieldLabel, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
-from lextune.evaluate.report import Example
-from lextune.evaluate.summary import verdict
+from lextune.evaluate.report import Example, Reply
+from lextune.evaluate.summary import ZERO_SHOT, verdict
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import paired, score
 from lextune.expert.scoring.fields import judge
+from lextune.expert.task import OUTPUT
 
 TUNED = "tuned"
 CONTEXT = 160  # characters of the document shown around an example
@@ -41,6 +42,10 @@ def run_score(config: ScoreConfig, inputs: Inputs, out: Path, context: Context) 
     write_atomic(out / "evaluation.json", json.dumps(evaluation, indent=1))
     examples = pick_examples(documents, arms[TUNED], schema, config.examples_per_kind)
     write_jsonl(out / "examples.jsonl", examples)
+    written = schema.names == (OUTPUT,)
+    write_jsonl(
+        out / "replies.jsonl", pick_replies(documents, arms[TUNED], fewer.get(ZERO_SHOT, [])) if written else ()
+    )
     f1 = evaluation["arms"][TUNED]["field"]["micro"]["f1"]
     return {"n_in": len(documents), "n_out": len(documents), "n_dropped": 0, "field_micro_f1": f1}
 
@@ -125,6 +130,26 @@ def pick_examples(
     return chosen
 
 
+def pick_replies(documents: Sequence[Document], tuned: Sequence[Prediction], base: Sequence[Prediction]) -> list[Reply]:
+    """Return the prompts that both answered in free text, with both answers; of a conversation its last prompt."""
+    ours, theirs = ({p.document_id: p.record.fields[OUTPUT] for p in arm} for arm in (tuned, base))
+    return [
+        Reply(
+            document=document.name,
+            prompt=document.text,
+            gold=str(document.labels[OUTPUT].answer),
+            tuned=_said(ours[document.id]),
+            base=_said(theirs[document.id]),
+        )
+        for document in documents
+        if document.id in theirs
+    ]
+
+
+def _said(answer: FieldAnswer | None) -> str | None:
+    return None if answer is None else str(answer.answer)
+
+
 def _example(document: Document, name: str, kind: str, label: FieldLabel, answer: FieldAnswer | None) -> list[Example]:
     if answer is None and not label.present:
         return []
@@ -153,7 +178,7 @@ def _example(document: Document, name: str, kind: str, label: FieldLabel, answer
 STAGES = (
     Stage(
         "score",
-        2,
+        3,
         ("split", "model", "predictions", "base_predictions"),
         ScoreConfig,
         run_score,

@@ -9,7 +9,7 @@ from lextune.core.provenance import machine, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate import predict, score
-from lextune.evaluate.report import Example, ReportData, render_report
+from lextune.evaluate.report import Example, Reply, ReportData, render_report
 
 
 class ReportConfig(Config):
@@ -39,6 +39,7 @@ def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context
             curves=training["curves"],
             preflight={**preflight, "truth": truth},
             examples=tuple(read_jsonl(inputs["evaluation"].file("examples.jsonl"), Example)),
+            replies=tuple(read_jsonl(inputs["evaluation"].file("replies.jsonl"), Reply)),
             machine=f"{machine()}; " + ", ".join(f"{n} {v}" for n, v in versions.items()),
             official_test=config.official_test,
         )
@@ -50,5 +51,5 @@ def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context
 STAGES = (
     *predict.STAGES,
     *score.STAGES,
-    Stage("report", 1, ("evaluation", "split", "adapter", "preflight"), ReportConfig, run_report, "report"),
+    Stage("report", 2, ("evaluation", "split", "adapter", "preflight"), ReportConfig, run_report, "report"),
 )

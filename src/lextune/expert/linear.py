@@ -7,6 +7,7 @@ that does not beat it is doing nothing useful.
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, VOCABULARY = "linear.safetensors", "linear_vocabulary.json"
 MIN_CONTRACTS = 5
+HASHES = 1 << 23  # of n-grams, of which a count is held while the vocabulary is chosen
 NEGATIVES = 12  # negative sentences kept for each positive one of a field; the intercept is corrected for it
 
 
@@ -48,7 +50,8 @@ class LinearTagger:
         import numpy as np
 
         features = _features([t for texts in batch for t in texts], self.vocabulary, self.idf)
-        logits = np.asarray(features @ self.weight.T + self.bias, dtype=np.float32)
+        used = np.unique(features.indices)  # the other columns of the weights are not copied
+        logits = np.asarray(features[:, used] @ self.weight[:, used].T + self.bias, dtype=np.float32)
         cuts = np.cumsum([len(texts) for texts in batch])[:-1]
         return list(np.split(logits, cuts))
 
@@ -121,21 +124,29 @@ def _ngrams(text: str) -> list[str]:
 
 
 def _vocabulary(rows: Sequence[WindowExample]) -> tuple[dict[str, int], NDArray[np.float32]]:
-    """Return the n-grams found in at least MIN_CONTRACTS documents, and their smoothed inverse frequency."""
+    """Return the n-grams found in at least MIN_CONTRACTS documents, and their smoothed inverse frequency.
+
+    Most n-grams are in one document only. So documents are first counted by a hash of theirs, which never counts too
+    few, and n-grams are held and counted themselves where that count is high enough.
+    """
     import numpy as np
 
-    by_document: dict[str, set[str]] = {}
-    sentences: Counter[str] = Counter()
-    total = 0
+    by_document: dict[str, list[WindowExample]] = {}
     for example in rows:
-        seen = by_document.setdefault(example.document_id, set())
-        for text in example.texts:
-            grams = set(_ngrams(text))
-            seen |= grams
-            sentences.update(grams)
-            total += 1
-    contracts = Counter(gram for grams in by_document.values() for gram in grams)
+        by_document.setdefault(example.document_id, []).append(example)
     least = min(MIN_CONTRACTS, max(1, len(by_document) // 4))
+    counts = np.zeros(HASHES, np.int32)
+    for examples in by_document.values():
+        seen = {hash(gram) % HASHES for example in examples for text in example.texts for gram in _ngrams(text)}
+        counts[np.fromiter(seen, np.int64, len(seen))] += 1
+    likely = (counts >= least).tobytes()
+    contracts, sentences = Counter[str](), Counter[str]()
+    for examples in by_document.values():
+        grams_of = ({g for g in _ngrams(t) if likely[hash(g) % HASHES]} for e in examples for t in e.texts)
+        here = Counter(gram for grams in grams_of for gram in grams)
+        contracts.update(here.keys())
+        sentences.update(here)
+    total = sum(len(example.texts) for example in rows)
     words = sorted(gram for gram, n in contracts.items() if n >= least)
     idf = np.log((1 + total) / (1 + np.array([sentences[w] for w in words], dtype=np.float32))) + 1
     return {w: i for i, w in enumerate(words)}, idf.astype(np.float32)
@@ -147,16 +158,14 @@ def _features(texts: Sequence[str], vocabulary: dict[str, int], idf: NDArray[np.
     from scipy.sparse import csr_matrix
     from sklearn.preprocessing import normalize
 
-    indptr, indices, values = [0], [], []
+    bounds, columns, times = array("q", [0]), array("i"), array("i")
     for text in texts:
         counts = Counter(vocabulary[g] for g in _ngrams(text) if g in vocabulary)
-        indices += list(counts)
-        values += [1 + np.log(n) for n in counts.values()]
-        indptr.append(len(indices))
-    matrix = csr_matrix(
-        (np.array(values, dtype=np.float32), indices, indptr),
-        shape=(len(texts), len(vocabulary)),
-        dtype=np.float32,
-    )
-    weighted = matrix.multiply(idf[None, :]).tocsr()
-    return normalize(weighted, copy=False) if weighted.nnz else weighted
+        columns.extend(counts.keys())
+        times.extend(counts.values())
+        bounds.append(len(columns))
+    values = (1 + np.log(np.array(times, dtype=np.int32))).astype(np.float32)
+    matrix = csr_matrix((values, np.array(columns), np.array(bounds)), shape=(len(texts), len(vocabulary)))
+    matrix.sort_indices()
+    matrix.data *= idf[matrix.indices]
+    return normalize(matrix, copy=False) if matrix.nnz else matrix

@@ -25,6 +25,7 @@ SMOLLM2 = "smollm2-135m"
 SMOLLM2_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BINDING = "lextune.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # as PEFT names it
 
 
 class Base(BaseModel):

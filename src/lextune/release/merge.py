@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-from lextune.core.artifacts import write_atomic
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
-from lextune.expert.head import HEAD_FILE
-from lextune.expert.weights import check_binding, load_backbone, resolve_base
+from lextune.expert.merging import merge
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+__all__ = ["STAGES", "MergeConfig", "merge", "run_merge"]
 
 
 class MergeConfig(Config):
@@ -22,27 +19,6 @@ class MergeConfig(Config):
     """The base model: a name, a hub id, or a folder."""
     openvino: bool = True
     """Whether the model is exported for OpenVINO too."""
-
-
-def merge(base_name: str, adapter: Path, out: Path) -> None:
-    """Write base + adapter as one model folder of safetensors.
-
-    Raises:
-        ModelError: the adapter was trained on another base.
-    """
-    import torch
-    from peft import PeftModel
-
-    base = resolve_base(base_name)
-    binding = check_binding(adapter, base)
-    model = PeftModel.from_pretrained(load_backbone(base, dtype="float32"), adapter).merge_and_unload()
-    model.to(torch.bfloat16).save_pretrained(out)
-    for name in TOKENIZER_FILES:
-        if (base.path / name).is_file():
-            shutil.copyfile(base.path / name, out / name)
-    if (adapter / HEAD_FILE).is_file():
-        shutil.copyfile(adapter / HEAD_FILE, out / HEAD_FILE)
-    write_atomic(out / "model.json", binding.model_dump_json(indent=1))
 
 
 def run_merge(config: MergeConfig, inputs: Inputs, out: Path, context: Context) -> Summary:

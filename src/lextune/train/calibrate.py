@@ -15,6 +15,8 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Scored, score_document
 from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
 
+POINTED = 0.01  # a generated pointer counts whatever its confidence
+
 
 class LogitReader(Protocol):
     """Gives logits [sentences, fields] of windows."""

@@ -1,7 +1,7 @@
-"""The generative strategies (`point`, `text`): TRL's SFT with LoRA, loss on the answer alone.
+"""The generative strategies (`point`, `text`): loss on the answers alone, the stop token among them.
 
 Conversations are tokenised here, by the template that serves them, so that no text of a document can become a
-control token; TRL gets ids and the mask of what is learnt. The stop token is part of the answer.
+control token. Questions that are asked of one text share it: it is computed once for all of them.
 """
 
 from __future__ import annotations
@@ -10,46 +10,66 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lextune.core.artifacts import SCRATCH
 from lextune.core.errors import DataError
 from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, load_backbone
-from lextune.train.common import (
-    RunOptions,
-    TrainConfig,
-    add_lora,
-    curves,
-    planned_steps,
-    train_or_resume,
-    trainer_arguments,
-)
+from lextune.expert.weights import Base
+from lextune.train.batches import Pass, Row, packed, padded, together
+from lextune.train.runs import Passes, Prepared, RunOptions
+from lextune.train.settings import TrainConfig
 
-NOT_LEARNT = -100  # the label that cross-entropy leaves out
+ONE_TEXT = 75  # percent of their prompts that questions of one text have in common
 
 
-def chat_row(example: ChatExample, codec: Codec) -> dict[str, list[int]]:
-    """Return {input_ids, labels}: the prompt is not learnt (-100); the answer and the stop token are."""
-    prompt = codec.prompt(example.messages)
-    answer = codec.answer(example.completion)
-    return {"input_ids": prompt + answer, "labels": [NOT_LEARNT] * len(prompt) + answer}
+def chat_row(example: ChatExample, codec: Codec) -> Row:
+    """Return a conversation as a row: the prompt is not learnt; the answer and the stop token are."""
+    answer = tuple(codec.answer(example.completion))
+    return Row(tuple(codec.prompt(example.messages)), (answer,), ((True,) * len(answer),), example.document_id)
 
 
-def fitting(rows: Sequence[dict[str, list[int]]], max_tokens: int, what: str) -> list[dict[str, list[int]]]:
+def fitting(rows: Sequence[Row], max_tokens: int, what: str) -> list[Row]:
     """Return the rows that fit; a longer one is left out whole, never cut (preflight counts them).
 
     Raises:
         DataError: none fits; `what` names the rows in the message.
     """
-    kept = [r for r in rows if len(r["input_ids"]) <= max_tokens]
+    kept = [r for r in rows if r.longest <= max_tokens]
     if not kept:
-        longest = max((len(r["input_ids"]) for r in rows), default=0)
+        longest = max((r.longest for r in rows), default=0)
         raise DataError(
             f"all {len(rows)} {what} examples are longer than {max_tokens} tokens: the loss would be 0.0",
             where="train.max_tokens",
             do=f"raise it to {longest} or use smaller windows",
         )
     return kept
+
+
+def passes(pad: int, config: TrainConfig) -> Passes:
+    """Return how conversations become tensors: `sources`, `targets` and `owners`, each [learnt tokens]."""
+    import torch
+
+    def tensors(rows: Pass) -> dict[str, Any]:
+        inputs, learnt, _ = packed(rows) if config.packing else padded(rows, pad)
+        return {"inputs": inputs, **{name: torch.tensor(values) for name, values in learnt._asdict().items()}}
+
+    return Passes(tensors, lambda row: float(sum(map(sum, row.learnt))))
+
+
+def prepare_chat(base: Base, examples: dict[str, list[ChatExample]], config: TrainConfig, seed: int) -> Prepared:
+    """Return what a run needs; see `train_chat`."""
+    from transformers import set_seed
+
+    from lextune.train.models import CausalModel
+
+    set_seed(seed)
+    codec = Codec(base.path)
+    model = CausalModel(base, config)
+    chosen = {"train": examples["train"], "validation": examples["validation"][: config.evaluation_windows]}
+    rows = {part: fitting([chat_row(e, codec) for e in each], config.max_tokens, part) for part, each in chosen.items()}
+    if config.packing:
+        rows = {part: together(each, lambda row: row.extra, ONE_TEXT) for part, each in rows.items()}
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    return Prepared(model, rows, passes(codec.pad_id, config), [{"params": learnt}])
 
 
 def train_chat(
@@ -59,76 +79,24 @@ def train_chat(
     out: Path,
     run: RunOptions,
 ) -> dict[str, Any]:
-    """Train and write a PEFT adapter into `out`; continue from a checkpoint left there.
+    """Train and write a PEFT adapter, or all weights, into `out`; continue from a checkpoint left there.
 
     Args:
         base: the model to adapt.
         examples: `train` and `validation` conversations.
         config: settings; `steps` caps the run.
         out: the staged artifact; checkpoints lie under `checkpoints/`.
-        run: seed and progress report.
+        run: seed, progress report and metric.
 
     Returns:
-        steps, tokens, loss curves, best evaluation loss and the checkpoint it continued from.
+        what `lextune.train.trainer.train` does.
+
+    Raises:
+        DataError: no example of a part fits into `max_tokens`.
     """
-    from datasets import Dataset
-    from transformers import set_seed
-    from trl import SFTTrainer
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+    from lextune.train.trainer import train
 
-    from lextune.train.callbacks import BestKeeper, StepReport, silence
-
-    set_seed(run.seed)
-    codec = Codec(base.path)
-    model = add_lora(load_backbone(base), config.lora)
-    rows = {
-        part: fitting([chat_row(e, codec) for e in chosen], config.max_tokens, part)
-        for part, chosen in (
-            ("train", examples["train"]),
-            ("validation", examples["validation"][: config.evaluation_windows]),
-        )
-    }
-    steps = planned_steps(len(rows["train"]), config)
-    keeper = BestKeeper(model, out / SCRATCH)
-    trainer = SFTTrainer(
-        model=model,
-        args=_arguments(config, out, run.seed, steps),
-        train_dataset=Dataset.from_list(rows["train"]),
-        eval_dataset=Dataset.from_list(rows["validation"]),
-        processing_class=_tokenizer(base, codec),
-        data_collator=DataCollatorForLanguageModeling(pad_token_id=codec.pad_id),
-        callbacks=[StepReport(steps, run.report), keeper],
-    )
-    silence(trainer)
-    history, resumed_from = train_or_resume(trainer, out, steps)
-    keeper.restore()
-    model.save_pretrained(out)
-    return {
-        "steps": steps,
-        "tokens": sum(len(r["input_ids"]) for r in rows["train"]),
-        "curves": curves(history),
-        "best": keeper.best(),
-        "resumed_from": resumed_from,
-    }
-
-
-def _arguments(config: TrainConfig, out: Path, seed: int, steps: int) -> Any:
-    """Return the SFTConfig for rows that are ids already: trl is to cut, pack and mask nothing."""
-    from trl import SFTConfig
-
-    return SFTConfig(
-        **trainer_arguments(config, out, seed=seed, steps=steps),
-        max_length=None,
-        packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        prediction_loss_only=True,
-        gradient_checkpointing=False,
-    )
-
-
-def _tokenizer(base: Base, codec: Codec) -> Any:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.path)
-    tokenizer.pad_token_id = codec.pad_id
-    return tokenizer
+    prepared = prepare_chat(base, examples, config, run.seed)
+    result = train(prepared, config, out, run)
+    prepared.model.model.save_pretrained(out)
+    return result

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lextune.core.errors import DataError
@@ -12,12 +11,10 @@ from lextune.core.records import Message
 from lextune.expert.head import tag_input
 from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
-from lextune.train.chat import NOT_LEARNT, chat_row, fitting
-from lextune.train.common import TrainConfig, planned_steps
-
-PROBE_ROWS = 4
+from lextune.train.batches import Row
+from lextune.train.chat import chat_row, fitting
+from lextune.train.settings import TrainConfig
 
 
 def check_chat(examples: Sequence[ChatExample], codec: Codec, config: TrainConfig) -> dict[str, Any]:
@@ -40,12 +37,12 @@ def check_chat(examples: Sequence[ChatExample], codec: Codec, config: TrainConfi
     return {
         "rows": len(rows),
         "too_long": len(rows) - len(fit),
-        "learnt_tokens": sum(label != NOT_LEARNT for row in fit for label in row["labels"]),
-        **_lengths([len(row["input_ids"]) for row in fit]),
+        "learnt_tokens": sum(sum(flags) for row in fit for flags in row.learnt),
+        **_lengths([row.tokens for row in fit]),
     }
 
 
-def check_learnt(example: ChatExample, row: Mapping[str, Sequence[int]], codec: Codec) -> None:
+def check_learnt(example: ChatExample, row: Row, codec: Codec) -> None:
     """Check one row against its template: prompt, then answer and stop token, and only these two learnt.
 
     Raises:
@@ -53,7 +50,8 @@ def check_learnt(example: ChatExample, row: Mapping[str, Sequence[int]], codec: 
             what is learnt is not the answer.
     """
     where, bug = example.document_id, "report this: it is a bug"
-    if row["labels"][-1] != codec.stop_id:
+    (branch,), (learnt,) = row.branches, row.learnt
+    if branch[-1] != codec.stop_id or not learnt[-1]:
         raise DataError("the stop token is not learnt", where=where, do=bug)
     answered = [*example.messages, Message(role="assistant", content=example.completion)]
     prompt = codec.template.pieces(example.messages, answer_next=True)
@@ -65,8 +63,7 @@ def check_learnt(example: ChatExample, row: Mapping[str, Sequence[int]], codec: 
             do="let a user's message be the last before the answer",
         )
     answer = codec.encode(whole[len(prompt) :])
-    asked = len(row["input_ids"]) - len(answer)
-    if [*row["input_ids"]] != codec.encode(whole) or [*row["labels"]] != [NOT_LEARNT] * asked + answer:
+    if [*row.prefix, *branch] != codec.encode(whole) or [*branch] != answer or not all(learnt):
         raise DataError("the answer is not what is learnt", where=where, do=bug)
 
 
@@ -98,40 +95,3 @@ def _lengths(lengths: Sequence[int]) -> dict[str, int]:
         "tokens_p95": ordered[min(len(ordered) - 1, math.floor(0.95 * len(ordered)))],
         "tokens_max": ordered[-1],
     }
-
-
-def estimate_seconds(base: Base, mean_tokens: int, rows: int, config: TrainConfig) -> dict[str, float]:
-    """Time two optimizer steps' worth of forward and backward passes and scale them to the run.
-
-    Args:
-        base: the model.
-        mean_tokens: of a row.
-        rows: training rows, which with the config give the number of steps.
-        config: settings of the run.
-
-    Returns:
-        steps, tokens_per_second and seconds.
-    """
-    import torch
-
-    from lextune.expert.weights import load_backbone
-    from lextune.train.common import add_lora
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = add_lora(load_backbone(base), config.lora).to(device).train()
-    batch = min(config.batch, PROBE_ROWS)
-    ids = torch.randint(model.config.vocab_size, (batch, max(8, mean_tokens)), device=device)
-    best = math.inf
-    for _ in range(2):
-        started = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16):
-            hidden = model.get_base_model().model(input_ids=ids, use_cache=False).last_hidden_state
-        hidden.float().pow(2).mean().backward()
-        model.zero_grad()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    speed = batch * max(8, mean_tokens) / best
-    steps = planned_steps(rows, config)
-    tokens = steps * config.batch * config.accumulation * mean_tokens
-    return {"steps": steps, "tokens_per_second": round(speed, 1), "seconds": round(tokens / speed, 1)}

@@ -23,10 +23,11 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import read_scores, trained_fields
-from lextune.train.common import RunOptions, TrainConfig
-
-POINTED = 0.01  # a generated pointer counts whatever its confidence
+from lextune.train.calibrate import POINTED, read_scores, trained_fields
+from lextune.train.metric import ServingMetric, shortest
+from lextune.train.runs import RunOptions
+from lextune.train.settings import TrainConfig
+from lextune.train.tracking import check_trackers, run_name, told
 
 
 class SftConfig(Config):
@@ -38,6 +39,8 @@ class SftConfig(Config):
     """A built-in schema, or the path of a YAML file with one."""
     base: str
     """The base model: a name, a hub id, or a folder."""
+    window: WindowConfig
+    """How documents are cut, where the metric reads them."""
     train: TrainConfig
     """The training settings."""
 
@@ -70,7 +73,8 @@ class _Example(RootModel[WindowExample | ChatExample]):
     """A line of examples: a window, or a conversation (a row, or a general instruction among windows)."""
 
 
-def _examples(artifact: Artifact, part: str, strategy: str, schema: Schema) -> list[Any]:
+def read_examples(artifact: Artifact, part: str, strategy: str, schema: Schema) -> list[Any]:
+    """Return a part's examples as a strategy learns them: windows, or conversations."""
     file = artifact.file(f"{part}.jsonl")
     if strategy == "tag":
         return list(read_jsonl(file, WindowExample))
@@ -79,30 +83,51 @@ def _examples(artifact: Artifact, part: str, strategy: str, schema: Schema) -> l
 
 def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
     """Check the examples and estimate the time; refuse what could not be learnt."""
-    from lextune.train.preflight import check_chat, check_windows, estimate_seconds
+    from lextune.train.estimate import count_tokens, estimate_run
+    from lextune.train.preflight import check_chat, check_windows
 
     get_task(config.task).check_strategy(config.train.strategy)
+    check_trackers(config.train.report_to)
     base, schema = resolve_base(config.base), load_schema(config.schema_name)
     codec = Codec(base.path)
-    examples = _examples(inputs["examples"], "train", config.train.strategy, schema)
-    check = check_windows if config.train.strategy == "tag" else check_chat
-    found = check(examples, codec, config.train)
+    strategy = config.train.strategy
+    examples = {p: read_examples(inputs["examples"], p, strategy, schema) for p in ("train", "validation")}
+    check = check_windows if strategy == "tag" else check_chat
+    found = check(examples["train"], codec, config.train)
     found |= {
-        "strategy": config.train.strategy,
+        "strategy": strategy,
         "template": codec.template.name,
         "template_sha256": codec.template.sha256,
         "stop_token": codec.template.stop,
-        "estimate": estimate_seconds(base, found["tokens_mean"], found["rows"] - found["too_long"], config.train),
     }
+    started = time.perf_counter()
+    prepared = prepare(config, base, examples, schema, context.seed)
+    start = time.perf_counter() - started
+    tokens = count_tokens(prepared.rows, config.train, context.seed)
+    steps, seconds = estimate_run(prepared, config.train, context.seed, start=start)
+    estimate = {"steps": steps, "seconds": round(sum(seconds), 1)}
+    found |= {"budget": tokens._asdict(), "estimate": estimate, "estimated_parts": seconds._asdict()}
     write_atomic(out / "preflight.json", json.dumps(found, indent=1))
-    estimate = found["estimate"]
     return {
         "n_in": found["rows"],
         "n_out": found["rows"] - found["too_long"],
         "n_dropped": found["too_long"],
+        "tokens": tokens.trained,
+        "tokens_per_second": round(tokens.trained / max(seconds.training, 1e-9), 1),
         **estimate,
-        "note": f"{estimate['steps']} steps to train, about {estimate['seconds']:.0f} s",
+        "note": f"{steps} steps to train, about {sum(seconds):.0f} s",
     }
+
+
+def prepare(config: SftConfig, base: Base, examples: dict[str, list[Any]], schema: Schema, seed: int) -> Any:
+    """Return what a run needs (`lextune.train.runs.Prepared`), by the strategy of `config`."""
+    if config.train.strategy == "tag":
+        from lextune.train.tag import prepare_tag
+
+        return prepare_tag(base, examples, len(schema.fields), config.train, seed)
+    from lextune.train.chat import prepare_chat
+
+    return prepare_chat(base, examples, config.train, seed)
 
 
 def run_linear(config: LinearConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -116,10 +141,21 @@ def run_linear(config: LinearConfig, inputs: Inputs, out: Path, context: Context
 
 def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
     """Fine-tune; the result is a PEFT adapter bound to its base, with a head for `tag`."""
+    from lextune.train.estimate import Verdict
+    from lextune.train.plots import write_training
+
+    check_trackers(config.train.report_to)
     base, schema = resolve_base(config.base), load_schema(config.schema_name)
     strategy = config.train.strategy
-    examples = {p: _examples(inputs["examples"], p, strategy, schema) for p in ("train", "validation")}
-    run = RunOptions(context.seed, lambda done, total, loss: context.progress(done, total, f"loss {loss:.3f}"))
+    examples = {p: read_examples(inputs["examples"], p, strategy, schema) for p in ("train", "validation")}
+    trained = trained_fields(examples["train"], schema, strategy)
+    run = RunOptions(
+        context.seed,
+        report=lambda done, total, logs: context.progress(done, total, told(logs)),
+        metric=serving_metric(config, inputs, trained) if config.train.best_by == "metric" else None,
+        warn=context.warn,
+        name=run_name(context.options.get("name", ""), out),
+    )
     started = time.perf_counter()
     if strategy == "tag":
         from lextune.train.tag import train_tag
@@ -130,13 +166,28 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
 
         result = train_chat(base, examples, config.train, out, run)
     result["seconds"] = round(time.perf_counter() - started, 1)
-    write_binding(out, _binding(base, strategy, trained_fields(examples["train"], schema, strategy)))
-    estimate = inputs["preflight"].json("preflight.json")["estimate"]
-    result["estimated_seconds"] = estimate["seconds"]
+    write_binding(out, _binding(base, strategy, trained))
+    write_training(out, result["curves"])
+    verdict = Verdict(inputs["preflight"].json("preflight.json")["estimate"]["seconds"], result["seconds"])
+    whole = result["resumed_from"] is None  # a run that went on took only the rest of its time here
+    result |= {"estimated_seconds": verdict.estimated, "estimate_off": round(verdict.off, 3) if whole else None}
     write_atomic(out / "training.json", json.dumps(result, indent=1))
-    kept = ("steps", "tokens", "seconds", "estimated_seconds", "resumed_from", "best")
-    compared = f"{result['seconds']:.0f} s of training, {estimate['seconds']:.0f} s were estimated"
-    return {**{k: result[k] for k in kept}, "note": compared}
+    kept = ("steps", "tokens", "seconds", "estimated_seconds", "estimate_off", "resumed_from", "best")
+    note = str(verdict) if whole else f"{result['seconds']:.0f} s since {result['resumed_from']}"
+    return {**{k: result[k] for k in kept}, "note": note}
+
+
+def serving_metric(config: SftConfig, inputs: Inputs, trained: tuple[str, ...]) -> ServingMetric:
+    """Return the metric of one run (`best_by: metric`) over the shortest validation documents."""
+    documents = read_jsonl(inputs["split"].file("validation.jsonl"), Document)
+    return ServingMetric(
+        resolve_base(config.base),
+        load_schema(config.schema_name),
+        shortest(list(documents), config.train.metric_documents),
+        strategy=config.train.strategy,
+        window=config.window,
+        trained=trained,
+    )
 
 
 def _binding(base: Base, strategy: str, fields: tuple[str, ...]) -> Binding:
@@ -176,8 +227,8 @@ def _fit(scores: list[Scored], schema: Schema, config: CalibrateConfig) -> Thres
 
 
 STAGES = (
-    Stage("preflight", 1, ("examples",), SftConfig, run_preflight, "preflight"),
+    Stage("preflight", 2, ("examples",), SftConfig, run_preflight, "preflight"),
     Stage("linear", 1, ("examples",), LinearConfig, run_linear, "linear"),
-    Stage("sft", 1, ("examples", "preflight"), SftConfig, run_sft, "adapter"),
+    Stage("sft", 2, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
     Stage("calibrate", 1, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
 )

@@ -1,7 +1,7 @@
 """The `tag` strategy: LoRA on the backbone and a linear head, trained together on labelled windows.
 
 The loss is binary cross-entropy per sentence and field; what was not assessed, and repeats of a quoted part,
-count neither way. Batches are padded on the right, where a causal model cannot look.
+count neither way.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lextune.core.artifacts import SCRATCH
 from lextune.expert.head import Head, tag_input
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, load_backbone
+from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
-from lextune.train.common import (
-    RunOptions,
-    TrainConfig,
-    add_lora,
-    curves,
-    planned_steps,
-    train_or_resume,
-    trainer_arguments,
-)
+from lextune.train.batches import Pass, Row, packed, padded
+from lextune.train.runs import Passes, Prepared, RunOptions
+from lextune.train.settings import TrainConfig
+
+SCALE = 100.0  # most answers are no, so the mean loss is small; this brings it near that of a language model
+
+
+class Tagged(NamedTuple):
+    """What is known of a window: the token bounds of its sentences, and per sentence the fields."""
+
+    bounds: tuple[tuple[int, int], ...]
+    positives: tuple[tuple[int, ...], ...]
+    ignored: tuple[tuple[int, ...], ...]
 
 
 def prior_bias(examples: Sequence[WindowExample], fields: int) -> list[float]:
@@ -38,82 +41,57 @@ def prior_bias(examples: Sequence[WindowExample], fields: int) -> list[float]:
     return [math.log(c / (sentences + 1 - c)) for c in counts]
 
 
-def rows_for(examples: Sequence[WindowExample], codec: Codec, fields: int) -> list[dict[str, Any]]:
-    """Return training rows: ids, sentence bounds, targets and weights, each [sentences, fields]."""
-    import torch
-
+def rows_for(examples: Sequence[WindowExample], codec: Codec) -> list[Row]:
+    """Return windows as rows without branches."""
     rows = []
     for example in examples:
         item = tag_input(codec, example.heading, example.texts)
-        target = torch.zeros(len(example.texts), fields)
-        weight = torch.ones(len(example.texts), fields)
-        for i, (yes, ignore) in enumerate(zip(example.positives, example.ignored, strict=True)):
-            target[i, list(yes)] = 1.0
-            weight[i, list(ignore)] = 0.0
-        rows.append({"ids": item.ids, "bounds": item.bounds, "target": target, "weight": weight})
+        rows.append(Row(tuple(item.ids), extra=Tagged(item.bounds, example.positives, example.ignored)))
     return rows
 
 
-def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, Any]:
-    """Batch rows: ids padded on the right; sentences of all rows in one list with their row and bounds."""
+def passes(fields: int, pad: int, config: TrainConfig) -> Passes:
+    """Return how windows become tensors: `places` [sentences, 2], `target` and `weight` [sentences, fields]."""
     import torch
 
-    width = max(len(r["ids"]) for r in rows)
-    ids = torch.tensor([list(r["ids"]) + [pad] * (width - len(r["ids"])) for r in rows])
-    places = [(row, a, b) for row, r in enumerate(rows) for a, b in r["bounds"]]
-    return {
-        "input_ids": ids,
-        "places": torch.tensor(places),
-        "target": torch.cat([r["target"] for r in rows]),
-        "weight": torch.cat([r["weight"] for r in rows]),
-    }
+    def tensors(rows: Pass) -> dict[str, Any]:
+        inputs, _, starts = packed(rows) if config.packing else padded(rows, pad)
+        singles = rows if config.packing else tuple(single for row in rows for single in row.apart())
+        places = [
+            (start + a, start + b) for start, row in zip(starts, singles, strict=True) for a, b in row.extra.bounds
+        ]
+        target, weight = torch.zeros(len(places), fields), torch.ones(len(places), fields)
+        known = ((yes, no) for row in singles for yes, no in zip(row.extra.positives, row.extra.ignored, strict=True))
+        for number, (yes, ignored) in enumerate(known):
+            target[number, list(yes)] = 1.0
+            weight[number, list(ignored)] = 0.0
+        return {"inputs": inputs, "places": torch.tensor(places), "target": target, "weight": weight}
+
+    def items(row: Row) -> float:
+        return float(sum(fields - len(ignored) for ignored in row.extra.ignored))
+
+    return Passes(tensors, items, SCALE)
 
 
-def build_model(base: Base, config: TrainConfig, bias: Sequence[float]) -> Any:
-    """Return the module that is trained: backbone under LoRA, and the head (fp32, bias at the prior)."""
-    import torch
-    from peft.helpers import disable_input_dtype_casting
+def prepare_tag(
+    base: Base, examples: dict[str, list[WindowExample]], fields: int, config: TrainConfig, seed: int
+) -> Prepared:
+    """Return what a run needs; see `train_tag`."""
+    from transformers import set_seed
 
-    class TagModel(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = add_lora(load_backbone(base), config.lora)
-            width = self.model.config.hidden_size
-            self.head = torch.nn.Linear(2 * width, len(bias))
-            torch.nn.init.normal_(self.head.weight, std=0.01)
-            with torch.no_grad():
-                self.head.bias.copy_(torch.tensor(bias))
+    from lextune.train.models import TagModel
 
-        def forward(self, input_ids: Any, places: Any, target: Any, weight: Any) -> dict[str, Any]:
-            backbone = self.model.get_base_model().model  # the language model's own head is not needed
-            with disable_input_dtype_casting(self.model):
-                hidden = backbone(input_ids=input_ids, use_cache=False).last_hidden_state.float()
-            with torch.autocast(hidden.device.type, enabled=False):
-                logits = self.head(pool(hidden, places))
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                logits,
-                target,
-                weight=weight,
-                pos_weight=logits.new_tensor(config.positive_weight),
-                reduction="sum",
-            )
-            return {"loss": loss / weight.sum().clamp(min=1) * 100, "logits": logits}
-
-    return TagModel()
-
-
-def pool(hidden: Any, places: Any) -> Any:
-    """Return [sentences, 2 * hidden] from hidden states [batch, tokens, hidden]: mean beside last state.
-
-    `places` is [sentences, 3]: row, first token, one past the last token. The mean is a difference of
-    running sums, in fp32.
-    """
-    import torch
-
-    row, first, end = places.unbind(1)
-    sums = torch.nn.functional.pad(hidden.cumsum(1), (0, 0, 1, 0))
-    mean = (sums[row, end] - sums[row, first]) / (end - first).unsqueeze(1)
-    return torch.cat([mean, hidden[row, end - 1]], dim=1)
+    set_seed(seed)
+    codec = Codec(base.path)
+    model = TagModel(base, config, prior_bias(examples["train"], fields))
+    held_out = examples["validation"][: config.evaluation_windows]
+    body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
+    return Prepared(
+        model,
+        {"train": rows_for(examples["train"], codec), "validation": rows_for(held_out, codec)},
+        passes(fields, codec.pad_id, config),
+        [{"params": body}, {"params": list(model.head.parameters()), "lr": config.head_lr}],
+    )
 
 
 def train_tag(
@@ -132,77 +110,16 @@ def train_tag(
         fields: number of fields of the schema.
         config: settings; `steps` caps the run.
         out: the staged artifact; checkpoints lie under `checkpoints/`.
-        run: seed and progress report.
+        run: seed, progress report and metric.
 
     Returns:
-        steps, tokens, loss curves, best evaluation loss and the checkpoint it continued from.
+        what `lextune.train.trainer.train` does.
     """
-    from transformers import TrainingArguments, set_seed
+    from lextune.train.trainer import train
 
-    from lextune.train.callbacks import BestKeeper, StepReport, silence
-
-    set_seed(run.seed)
-    codec = Codec(base.path)
-    model = build_model(base, config, prior_bias(examples["train"], fields))
-    rows = rows_for(examples["train"], codec, fields)
-    steps = planned_steps(len(rows), config)
-    keeper = BestKeeper(model, out / SCRATCH)
-    trainer = _trainer_class()(
-        model=model,
-        args=TrainingArguments(
-            **trainer_arguments(config, out, seed=run.seed, steps=steps),
-            label_names=["target"],
-            prediction_loss_only=True,
-        ),
-        train_dataset=rows,
-        eval_dataset=rows_for(examples["validation"][: config.evaluation_windows], codec, fields),
-        data_collator=lambda batch: collate(batch, codec.pad_id),
-        optimizers=(_optimizer(model, config), None),
-        callbacks=[StepReport(steps, run.report), keeper],
-    )
-    silence(trainer)
-    history, resumed_from = train_or_resume(trainer, out, steps)
-    keeper.restore()
-    model.model.save_pretrained(out)
-    head = model.head.to("cpu")
+    prepared = prepare_tag(base, examples, fields, config, run.seed)
+    result = train(prepared, config, out, run)
+    prepared.model.model.save_pretrained(out)
+    head = prepared.model.head.to("cpu")
     Head(head.weight.detach().float().numpy().copy(), head.bias.detach().float().numpy().copy()).save(out)
-    return {
-        "steps": steps,
-        "tokens": sum(len(r["ids"]) for r in rows),
-        "curves": curves(history),
-        "best": keeper.best(),
-        "resumed_from": resumed_from,
-    }
-
-
-def _optimizer(model: Any, config: TrainConfig) -> Any:
-    """AdamW with a higher rate for the head, which starts from nothing."""
-    import torch
-
-    body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
-    groups = [
-        {"params": body, "lr": config.lr},
-        {"params": list(model.head.parameters()), "lr": config.head_lr},
-    ]
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-
-
-def _trainer_class() -> Any:
-    from safetensors.torch import load_file, save_file
-    from transformers import Trainer
-
-    from lextune.train.callbacks import trainable
-
-    class AdapterTrainer(Trainer):  # type: ignore[misc]
-        """A Trainer whose checkpoints hold only what is trained."""
-
-        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-            folder = Path(output_dir or self.args.output_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            save_file(trainable(self.model), folder / "trainable.safetensors")
-
-        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-            weights = load_file(Path(resume_from_checkpoint) / "trainable.safetensors")
-            (model or self.model).load_state_dict(weights, strict=False)
-
-    return AdapterTrainer
+    return result

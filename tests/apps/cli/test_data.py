@@ -29,7 +29,7 @@ def test_what_would_not_be_used_is_listed(cli: Any) -> None:
     (Path("mine") / "full_contract_txt" / "Stray [x].txt").write_text("no row names this file")
     checked = cli("data", "check", "mine")
     line = "1 x contract: no row of master_clauses.csv names this file (full_contract_txt/Stray [x].txt)"
-    assert checked.out.endswith(f"1 rejects (--json lists all of them):\n  {line}\n")
+    assert checked.out.endswith(f"1 reject (--json lists all of them):\n  {line}\n")
     (reject,) = cli("data", "check", "mine", "--json").json()["rejects"]
     assert f"1 x {reject['what']}: {reject['reason']} ({reject['where']})" == line
 

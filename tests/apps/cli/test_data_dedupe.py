@@ -49,7 +49,7 @@ def test_a_new_version_without_the_duplicates(dataset: Path, tmp_path: Path) -> 
     printed = run("dedupe", dataset, "--out", tmp_path / "one" / "new")
     assert printed.splitlines() == [
         f"2 of 3 documents in {tmp_path / 'one' / 'new'}",
-        "1 near-duplicates dropped (drops.jsonl, families.json)",
+        "1 near-duplicate dropped (drops.jsonl, families.json)",
     ]
     made = Artifact.open(tmp_path / "one" / "new", kind="documents")
     assert made.json("families.json") == [{"kept": "a", "dropped": ["b"], "same_words": True}]
@@ -74,7 +74,11 @@ def test_reports_alone(dataset: Path) -> None:
     ("arguments", "message"),
     [
         ([], "--out: nowhere to write\n  -> give --out, or --report-only to list families"),
-        (["--out", "x", "--level", "clause"], "--level: a clause cannot be taken out of its document\n  -> add"),
+        (
+            ["--out", "x", "--level", "clause"],
+            "--level clause: a clause is not taken out of its document: quotes, pages and the clauses that refer to it "
+            "would be wrong\n  -> add --report-only to list repeated clauses",
+        ),
         (["--report-only", "--level", "page"], "--level: no level 'page'"),
     ],
 )

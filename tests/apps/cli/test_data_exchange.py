@@ -67,6 +67,18 @@ def test_import_says_what_went_on_and_what_did_not(run: Callable[..., str], rows
     assert found["hash"] == Artifact.open(Path("v1"), kind="documents").hash
 
 
+def test_a_folder_says_which_names_lie_and_how_many_reasons_are_not_told(run: Callable[..., str]) -> None:
+    Path("docs").mkdir()
+    Path("docs/a.docx").write_text("Plain text.")
+    for number in range(22):
+        Path(f"docs/b.x{number:02}").touch()
+    first, *told, more, kinds = run("import", "docs", "--out", "v").splitlines()
+    assert first == "1 of 23 documents in v, 22 dropped"
+    assert told[0] == "  1 x document: a file that ends in '.x00' is no document (b.x00)"
+    assert (len(told), more) == (20, "  2 more, for other reasons (drops.jsonl)")
+    assert kinds == "  1 document is of another kind than the file's name says, and read as what it is (tag read_as)"
+
+
 def test_a_folder_of_contracts_says_what_the_null_contract_changed(run: Callable[..., str]) -> None:
     names = load_schema("clauses-47").names[:6]
 
@@ -109,7 +121,7 @@ def test_a_version_is_exported_and_imports_again_to_the_same(run: Callable[..., 
     first, second = (Path(v, "documents.jsonl").read_bytes() for v in ("v1", "v2"))
     assert first == second
     found = json.loads(run("export", "v1", "--format", "alpaca", "--out", "a.jsonl", "--json"))
-    assert found == {"a.jsonl": {"rows": 2, "without_rejected": 0, "left_behind": {}}}
+    assert found == {"a.jsonl": {"rows": 2, "without_rejected": 0, "left_behind": {}, "times": []}}
     with pytest.raises(UserError, match="this exists already"):
         run("export", "v1", "--format", "alpaca", "--out", "a.jsonl")
 
@@ -120,12 +132,16 @@ def test_what_an_export_leaves_out_is_told(run: Callable[..., str], seal: Callab
     from lextune.data.importers.shapes import Conversation, conversation_document
 
     asked = (Message(role="user", content="Q"),)
-    document = conversation_document("a", Conversation(asked, "A", "B")).model_copy(update={"annotator": "kim"})
+    document = conversation_document("a", Conversation(asked, "2021-05-04", "B")).model_copy(
+        update={"annotator": "kim"}
+    )
     made = seal("documents", lambda folder: write_jsonl(folder / "documents.jsonl", [document]) and None)
-    said = run("export", str(made.path), "--format", "chat", "--out", "out.jsonl", "--chosen-only")
+    said = run("export", str(made.path), "--format", "alpaca", "--out", "out.jsonl", "--chosen-only")
     assert sorted(said.splitlines()) == [
-        "1 examples in out.jsonl",
-        "1 rejected answers left out",
+        "1 example in out.jsonl",
+        "1 rejected answer left out",
+        "dates in output: where nothing else stands there, load_dataset reads them as times; export as chat "
+        "(docs/guides/curate.md)",
         "not in the export, still in the dataset: annotator (1)",
     ]
 
@@ -158,7 +174,7 @@ def test_parts_are_exported_but_not_the_test(
 ) -> None:
     said = run("export", str(parts(kind)), "--format", "chat", "--out", "out")
     train, validation = Path("out") / "train.jsonl", Path("out") / "validation.jsonl"
-    assert said == f"1 examples in {train}\n1 examples in {validation}\n"
+    assert said == f"1 example in {train}\n1 example in {validation}\n"
     assert sorted(Path("out").iterdir()) == [train, validation]
     assert json.loads(train.read_text())["id"] == "train"
     with pytest.raises(UserError, match="this exists already"):

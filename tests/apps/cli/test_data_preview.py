@@ -136,7 +136,7 @@ def test_a_window_says_what_it_stands_under(
     config = {"task": "clause-extraction", "strategy": "tag", "schema_name": "clauses-47", "base": str(tiny_base)}
     headed = window.model_copy(update={"heading": "Article I"})
     shown = run(dataset([headed], "examples", **config))
-    assert "sentences, 0 with a field\nArticle I\n  1. The Supplier delivers." in shown
+    assert "sentence, 0 with a field\nArticle I\n  1. The Supplier delivers." in shown
 
 
 def test_the_users_mistakes_are_told(run: Callable[..., Any], rows: Path, tiny_base: Path) -> None:

@@ -133,7 +133,7 @@ def test_suspects_are_listed(run: Run, folder: Path) -> None:
 
 def test_annotators_are_compared(run: Run, folder: Path) -> None:
     said = run("agreement", folder)
-    assert said.startswith("12 texts with several annotators: al (12), bo (12)\n1 documents left out: no annotator\n")
+    assert said.startswith("12 texts with several annotators: al (12), bo (12)\n1 document left out: no annotator\n")
     assert "Governing Law" in said
     assert "n/a" in said, "both always say that there is no renewal term"
     found = run("agreement", folder, "--json")

@@ -29,7 +29,7 @@ def test_show_says_what_an_artifact_is(cli: Any, run_folder: Path) -> None:
     found = cli("show", path)
     manifest = cli("show", path, "--json").json()
     assert found.code == 0
-    assert f"adapter {path.name}: 1 files, 0.0 MB, verified\n" in found.out
+    assert f"adapter {path.name}: 1 file, 0.0 MB, verified\n" in found.out
     assert f"hash {manifest['hash']}\n" in found.out
     assert "by sft v" in found.out
     assert "  n: 1\n" in found.out

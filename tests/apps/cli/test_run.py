@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from lextune.apps.cli import run as run_module
+from lextune.pipeline import DPO_STAGES, read_recipe
 from lextune.pipeline import ORDER as ALL
-from lextune.pipeline import read_recipe
 
 pytestmark = pytest.mark.usefixtures("light")
 
-ORDER = [name for name in ALL if name != "clean"]
+ORDER = [name for name in ALL if name not in ("clean", "search", *DPO_STAGES)]
 
 
 def test_a_run_tells_on_stderr_and_answers_on_stdout(cli: Any, recipe: Path, data: Path, tmp_path: Path) -> None:

@@ -283,6 +283,16 @@ def test_doccanos_relations_are_drops(tmp_path: Path) -> None:
     assert isinstance(document, Document)
 
 
+@pytest.mark.parametrize(("tool", "row"), [("doccano", {"label": []}), ("label-studio", {})])
+def test_an_id_that_occurs_twice_is_a_mistake_with_its_line(tool: str, row: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "export.jsonl"
+    path.write_text((json.dumps({"id": 7, "text": "Ohio law", **row}) + "\n") * 2, encoding="utf-8")
+    read = {"doccano": read_doccano, "label-studio": read_label_studio}[tool]
+    _, mistake = list(read(path, SCHEMA))
+    place = "export.jsonl:2" + (", task 7" if tool == "label-studio" else "")
+    assert mistake == Mistake(place, "the id '7' occurs a second time")
+
+
 def test_doccanos_folder_of_annotators(tmp_path: Path) -> None:
     row = json.dumps({"id": 1, "text": TEXT, "label": []})
     for name in ("bo", "ada"):

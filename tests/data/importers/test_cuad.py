@@ -165,7 +165,7 @@ def test_contracts_and_columns_without_a_counterpart_are_rejects(tmp_path: Path)
     documents, rejects, _ = import_cuad(tmp_path, SCHEMA)
     assert [d.id for d in documents] == ["A"]
     assert summarise(rejects).splitlines() == [
-        "2 x column: the schema four has no field of this name "
+        "2 x column: the schema four has no field of this name; did you mean 'Governing Law'? "
         "(master_clauses.csv, Governing Lawz; master_clauses.csv, Governing Lawz-Answer)",
         "1 x contract: no text has this name (master_clauses.csv:3, Lost.pdf)",
         "1 x contract: no row of master_clauses.csv names this file (full_contract_txt/Orphan.txt)",
@@ -233,8 +233,39 @@ def test_a_table_without_rows(tmp_path: Path) -> None:
 
 
 def test_no_contract_could_be_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none of the contracts could be read; first reject: no text"):
+    with pytest.raises(
+        DataError, match=r"none of the contracts could be read\n  1 x contract: no text has this name \(master_"
+    ):
         import_cuad(table(tmp_path, [row("A.pdf")]), SCHEMA)
+
+
+def test_two_columns_of_one_field(tmp_path: Path) -> None:
+    twice = [*COLUMNS, "parties", "parties-Answer"]
+    with pytest.raises(DataError, match=r"csv:1: two columns are the field 'Parties'; the second is 'parties'\n"):
+        import_cuad(table(tmp_path, [[*row("A.pdf"), "[]", ""]], twice), SCHEMA)
+    with pytest.raises(DataError, match=r"csv:1: two columns have the name 'Parties'\n  -> give every column"):
+        import_cuad(table(tmp_path, [[*row("A.pdf"), "[]"]], [*COLUMNS, "Parties"]), SCHEMA)
+
+
+def test_a_contract_without_text_is_a_reject(tmp_path: Path) -> None:
+    table(tmp_path, [row("A.pdf"), row("B.pdf")])
+    text_file(tmp_path, "A.txt")
+    text_file(tmp_path, "B.txt", " \n")
+    documents, rejects, _ = import_cuad(tmp_path, SCHEMA)
+    assert [document.id for document in documents] == ["A"]
+    assert summarise(rejects) == "1 x contract: its text is empty (master_clauses.csv:3, B.pdf)"
+
+
+def test_many_contracts_that_are_not_utf8_make_one_report(tmp_path: Path) -> None:
+    table(tmp_path, [row(f"{name}.pdf") for name in "ABCDEFG"])
+    for name in "ABCDEFG":
+        text_file(tmp_path, f"{name}.txt", "first\nsecond é", "latin-1")
+    with pytest.raises(DataError) as caught:
+        import_cuad(tmp_path, SCHEMA)
+    first, *places, rest, do = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert first == "full_contract_txt: 7 mistakes"
+    assert places == [f"  full_contract_txt/{name}.txt:2: not UTF-8: byte 0xe9" for name in "ABCDE"]
+    assert (rest, do) == ("  and 2 more", "  -> save the file as UTF-8")
 
 
 def test_a_contract_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
@@ -306,8 +337,11 @@ def test_json_offsets_choose_the_occurrence(tmp_path: Path) -> None:
 def test_json_by_its_path_and_numbered_questions(tmp_path: Path) -> None:
     qas = [question("Parties_0", ("Acme", 0)), question("Parties_1", ("Beta Ltd.", -3))]
     squad(tmp_path, ("A", qas), name="test.json")
-    document = import_cuad(tmp_path / "test.json", SCHEMA).documents[0]
+    (document,), rejects, _ = import_cuad(tmp_path / "test.json", SCHEMA)
     assert document.labels["Parties"].parts == ("Acme", "Beta Ltd.")  # wrong offsets fall back on the text
+    assert summarise(rejects) == (
+        "2 x offset: the quote stands elsewhere in the text (A, Parties: 0, 'Acme'; A, Parties: -3, 'Beta Ltd.')"
+    )
     assert [TEXT[s[0].start : s[0].end] for s in document.labels["Parties"].spans] == ["Acme", "Beta Ltd."]
 
 
@@ -346,7 +380,7 @@ def test_json_rejects(tmp_path: Path) -> None:
 def test_null_contract_of_json_answers(tmp_path: Path, answer: tuple[str, int], parts: tuple[str, ...]) -> None:
     (document,), rejects, nulls = import_cuad(squad(tmp_path, ("A", [question("Parties", answer)])), SCHEMA)
     assert document.labels["Parties"].parts == parts
-    assert rejects == []
+    assert [reject.what for reject in rejects] == (["offset"] if answer[0] == "Acme" else [])
     word = [] if parts or not answer[0] else [answer[0]]  # what is merely empty needs no report
     assert nulls == [Normalised("A__Parties", "Parties", raw) for raw in word]
 
@@ -354,8 +388,23 @@ def test_null_contract_of_json_answers(tmp_path: Path, answer: tuple[str, int], 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"data": [', "CUAD_v1.json: Invalid JSON: EOF while parsing a list at line 1 column 10"),
+        (
+            '{"data": [',
+            "json:1: not JSON: Expecting value at column 11; the object is not closed: the file may be cut off",
+        ),
         ('{"data": []}', "no contracts in the file"),
+        (
+            '{"data": [{"titel": "A", "paragraphs": []}]}',
+            ".0.title: 'title' is missing; is 'titel' meant to be it?",
+        ),
+        ('{"data": [{"paragraphs": []}]}', "data.0.title: 'title' is missing\n"),
+        ('{"data": [{"title": "A", "title": "B"}]}', "the key 'title' occurs twice in one object, with 'A' and 'B'\n"),
+        ('{"data": NaN}', "CUAD_v1.json: NaN is no JSON value\n  -> write a number"),
+        ('{"data": []} {}', "CUAD_v1.json:1: not JSON: Extra data at column 14\n"),
+        (
+            '{"data": [{"title": "A", "paragraphs": [{"context": " ", "qas": []}]}]}',
+            "no category is",
+        ),
         (
             '{"data": [{"title": "A", "paragraphs": [{"qas": []}]}]}',
             "CUAD_v1.json, data.0.paragraphs.0.context",

@@ -183,17 +183,28 @@ def test_zip_bombs_and_zips_that_hold_themselves_are_one_drop_each(tmp_path: Pat
 def test_a_file_that_changes_while_it_is_read_is_a_drop(
     outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "a.txt", b"before" if outcome == "read" else b"caf\xe9")
-    real = folder.read_document
+    write(tmp_path / "a.txt", b"before" if outcome == "read" else b"")
+    real = folder.load
 
-    def slow(file: Path, **options: object) -> Document:
+    def slow(file: Path, limits: Limits) -> bytes:
         try:
-            return real(file, **options)  # type: ignore[arg-type]
+            return real(file, limits)
         finally:
             file.write_bytes(b"after all")
 
-    monkeypatch.setattr(folder, "read_document", slow)
+    monkeypatch.setattr(folder, "load", slow)
     assert drops(tmp_path) == {"a.txt": "the file changed while it was read"}
+
+
+def test_a_document_of_another_kind_than_its_name_says_is_tagged(tmp_path: Path) -> None:
+    write(tmp_path / "a.docx", b"plain text")
+    write(tmp_path / "b.txt", b"<html><body><p>Lease</p></body></html>")
+    write(tmp_path / "c.docx", word("Lease"))
+    assert {d.name: d.tags for d in documents(tmp_path)} == {
+        "a.docx": {"read_as": "txt"},
+        "b.txt": {"read_as": "html"},
+        "c.docx": {},
+    }
 
 
 def test_copies_have_ids_of_their_own(tmp_path: Path) -> None:
@@ -215,9 +226,9 @@ def test_scans_are_recognised_where_it_is_asked_for(tmp_path: Path, monkeypatch:
     write(tmp_path / "scan.png", b"\x89PNG")
     asked: list[object] = []
 
-    def remember(file: Path, **options: object) -> Document:
+    def remember(data: bytes, *, name: str, **options: object) -> Document:
         asked.append(options["ocr"])
-        return Document(id="x", name=file.name, sha256="", text="read")
+        return Document(id="x", name=name, sha256="", text="read")
 
     monkeypatch.setattr(folder, "read_document", remember)
     (found,) = read_folder(tmp_path, ocr=Ocr(languages="deu"))

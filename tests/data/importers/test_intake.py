@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lextune import api
-from lextune.core.artifacts import Artifact, read_jsonl
+from lextune.core.artifacts import Artifact, read_jsonl, sha256_file
 from lextune.core.errors import DataError, UserError
 from lextune.core.records import Document, Drop
 from lextune.data.importers.intake import (
@@ -22,8 +22,8 @@ from lextune.data.importers.intake import (
     import_version,
     take_in,
 )
-from lextune.data.importers.report import Item, Mistake, Normalised
-from lextune.data.importers.tally import REASONS, Tally
+from lextune.data.importers.report import MAX_REASONS, Item, Mistake, Normalised
+from lextune.data.importers.tally import Tally
 from lextune.expert.schema import load_schema
 
 SAMPLES = Path(api.__file__).parent / "resources" / "sample_contracts"
@@ -142,7 +142,7 @@ def test_an_id_that_occurs_twice_is_a_mistake(tmp_path: Path) -> None:
     message = refused(write(tmp_path, GOOD, {**GOOD, "id": "rows-1"}))
     assert message.startswith("rows.jsonl:2: the id 'rows-1' occurs a second time")
     twice = [Document(id="a", name="A.txt", sha256="0", text="x")] * 2
-    with pytest.raises(DataError, match=r"^A\.txt: the id 'a' occurs a second time"):
+    with pytest.raises(DataError, match=r", document A\.txt: the id 'a' occurs a second time"):
         take_in(twice, tmp_path, tmp_path)
 
 
@@ -151,14 +151,15 @@ def test_an_id_that_occurs_twice_is_a_mistake(tmp_path: Path) -> None:
     [
         ([""], "nothing in it: no row and no document"),
         (
-            [{**GOOD, "output": ""}],
-            "none of its 1 rows or documents is of use; first row: the output is empty (rows.jsonl:1)",
+            [{**GOOD, "instruction": f"Q{n}", "output": ""} for n in range(7)],
+            "nothing in it is of use\n  7 x row: the output is empty (rows.jsonl:1; rows.jsonl:2; rows.jsonl:3; "
+            "rows.jsonl:4; rows.jsonl:5, ...)",
         ),
     ],
 )
 def test_a_source_without_a_document_is_refused(tmp_path: Path, lines: list[Any], message: str) -> None:
     path = write(tmp_path, *lines)
-    assert refused(path).splitlines()[0] == f"{path}: {message}"
+    assert refused(path).rpartition("\n")[0] == f"{path}: {message}"
 
 
 def test_all_kinds_of_items_are_counted(tmp_path: Path) -> None:
@@ -176,9 +177,9 @@ def test_all_kinds_of_items_are_counted(tmp_path: Path) -> None:
 
 def test_ever_new_reasons_do_not_fill_the_memory() -> None:
     tally = Tally()
-    for number in range(REASONS + 10):
+    for number in range(MAX_REASONS + 10):
         tally.drop(Drop(what="row", where="x", reason=f"reason {number}"))
-    assert (tally.n_dropped, len(tally.reasons)) == (REASONS + 10, REASONS)
+    assert (tally.n_dropped, tally.reasons.total, len(tally.reasons.rows())) == (MAX_REASONS + 10,) * 2 + (MAX_REASONS,)
 
 
 def test_a_version_is_sealed_and_says_what_it_was_made_of(tmp_path: Path) -> None:
@@ -221,13 +222,76 @@ def test_a_version_is_not_written_into_its_source(tmp_path: Path) -> None:
 
 
 def test_a_source_that_changes_after_it_was_hashed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lextune.data.importers import intake
-
     path = write(tmp_path, GOOD)
-    monkeypatch.setattr(intake, "_hash", lambda source: source.write_text(json.dumps({**GOOD, "output": "B"})) and "0")
+    from lextune.data.importers import snapshot
+
+    monkeypatch.setattr(
+        snapshot, "sha256_file", lambda source: source.write_text(json.dumps({**GOOD, "output": "B"})) and "0"
+    )
     with pytest.raises(DataError, match="the file changed while it was read"):
         import_version(path, tmp_path / "version", OPTIONS)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_documents_that_changed_or_vanished_since_they_were_hashed_are_drops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lextune.data.importers import snapshot
+
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("changed.txt", "gone.txt", "same.txt"):
+        (source / name).write_text(f"This is {name}.")
+
+    def hashed_then_changed(file: Path) -> str:
+        digest = sha256_file(file)
+        if file.name == "changed.txt":
+            file.write_text("Replaced.")
+        if file.name == "gone.txt":
+            file.unlink()
+        return digest
+
+    monkeypatch.setattr(snapshot, "sha256_file", hashed_then_changed)
+    made = import_version(source, tmp_path / "version", OPTIONS)
+    drops = [drop.model_dump() for drop in read_jsonl(made.file("drops.jsonl"), Drop)]
+    assert [document.name for document in read_jsonl(made.file("documents.jsonl"), Document)] == ["same.txt"]
+    assert drops == [
+        {"what": "document", "where": "changed.txt", "reason": "the file changed while the folder was read"},
+        {"what": "document", "where": "gone.txt", "reason": "the file vanished while the folder was read"},
+    ]
+
+
+def test_contracts_that_changed_since_they_were_hashed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lextune.data.importers import snapshot
+
+    shutil.copytree(SAMPLES, source := tmp_path / "source")
+
+    def hashed_then_changed(file: Path) -> str:
+        digest = sha256_file(file)
+        with file.open("a") as stream:
+            stream.write("\n")
+        return digest
+
+    monkeypatch.setattr(snapshot, "sha256_file", hashed_then_changed)
+    with pytest.raises(DataError) as caught:
+        import_version(source, tmp_path / "version", OPTIONS)
+    first, *places, rest, do = str(caught.value).splitlines()
+    count = sum(file.is_file() for file in source.rglob("*"))
+    assert first == f"{source}: {count} mistakes"
+    assert len(places) == 5
+    assert all(place.endswith(": the file changed while the folder was read") for place in places)
+    assert (rest, do) == (f"  and {count - 5} more", "  -> wait until what writes there is done, or import a copy")
+    assert not (tmp_path / "version").exists()
+
+
+def test_reasons_that_differ_in_details_are_one(tmp_path: Path) -> None:
+    items = [Drop(what="document", where=f"{n}.txt", reason=f"not UTF-8: byte 0xe9 at offset {n}") for n in range(7)]
+    document = Document(id="a", name="a", sha256="0", text="x")
+    (row,) = take_in([document, *items], tmp_path, tmp_path)["reasons"]
+    assert (row["reason"], row["n"]) == ("not UTF-8", 7)
+    assert row["first"] == [f"{n}.txt: byte 0xe9 at offset {n}" for n in range(5)]
 
 
 def test_contracts_are_imported_by_the_same_way(tmp_path: Path) -> None:
@@ -325,7 +389,7 @@ def test_scans_are_recognised_in_the_languages_asked_for(tmp_path: Path, monkeyp
     from lextune.text.reading import Ocr
 
     asked: list[Any] = []
-    monkeypatch.setattr(folder, "read_folder", lambda path, *, ocr: asked.append(ocr) or iter(()))
+    monkeypatch.setattr(folder, "read_folder", lambda path, *, ocr, ray: asked.append(ocr) or iter(()))
     for languages in (None, "eng+deu"):
         assert list(import_source(tmp_path, OPTIONS._replace(ocr=languages), "folder")) == []
     assert asked == [None, Ocr(languages="eng+deu")]

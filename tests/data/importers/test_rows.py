@@ -7,6 +7,7 @@ import datetime
 import gzip
 import json
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_a_gzipped_file_is_read_as_it_is(tmp_path: Path) -> None:
         ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' occurs twice in one object"),
         ('{"a": NaN}', "NaN is no JSON value"),
         ('{"a": -Infinity}', "-Infinity is no JSON value"),
-        ('{"a": ' + "9" * 5000 + "}", "not JSON: Exceeds the limit (4300 digits) for integer string conversion"),
+        ('{"a": ' + "9" * 5000 + "}", "not JSON: a number of thousands of digits"),
         ("caf\udce9 noir", "not UTF-8: byte 0xe9 at byte 4 of the line"),
     ],
 )
@@ -87,6 +88,33 @@ def test_a_last_line_that_was_cut_off_is_told_as_such(tmp_path: Path) -> None:
     content = json.dumps(ONE) + "\n" + json.dumps(TWO)[:-9]
     what = "not JSON: Unterminated string starting at column 23; the file ends in this line: it may be cut off"
     assert read(file(tmp_path, "rows.jsonl", content))[1] == Mistake("rows.jsonl:2", what)
+
+
+def test_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:
+    first, *_ = read(file(tmp_path, "rows.jsonl", f"{json.dumps(ONE)}\n{json.dumps(TWO)}\n".encode("utf-16-le")))
+    what = "bytes of value 0, which no JSON has: this may be UTF-16, save the file as UTF-8"
+    assert first == Mistake("rows.jsonl:1", what)
+
+
+@pytest.mark.parametrize("content", [b"\n", b"x"], ids=["empty lines", "one line"])
+def test_a_gzip_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(lines, "MAX_RATIO", 20)
+    monkeypatch.setattr(lines, "RATIO_FROM", 1 << 14)
+    monkeypatch.setattr(lines, "MAX_LINE", 1 << 14)
+    monkeypatch.setattr(lines, "_SKIP", 1 << 14)
+    told_of = told(file(tmp_path, "rows.jsonl.gz", gzip.compress(content * (16 << 20))))
+    line = re.fullmatch(r"DIR/rows\.jsonl\.gz:(\d+): it unpacks to more than 20 times its size", told_of)
+    assert line is not None
+    assert int(line[1]) < 1 << 20  # of 16 million
+
+
+def test_rows_that_pack_well_are_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "RATIO_FROM", 1)
+    rows = [{"instruction": f"Q {number}", "output": str(number * 7919)} for number in range(2000)]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    assert len(read(file(tmp_path, "rows.jsonl.gz", gzip.compress(content)))) == 2000
 
 
 def test_a_huge_line_is_refused_and_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,8 +238,10 @@ def test_json_lines_under_the_name_of_json_are_read(tmp_path: Path) -> None:
         ('[{"a": "op', "1: not JSON: Unterminated string starting at column 8; the array is not closed: the file may"),
         ('[{"a": 1}\n{"a": 2}]', "2: not JSON: Expecting ',' or ']' at column 1"),
         ("[\n\n" + "[" * 100_000, "3: not JSON: nested too deeply"),
-        ("[\n" + "9" * 5000 + "]", "2: not JSON: Exceeds the limit"),
+        ("[\n" + "9" * 5000 + "]", "2: not JSON: a number of thousands of digits"),
         (b'[{"a": "caf\xe9"}]', "1: not UTF-8: byte 0xe9"),
+        ('[{"a": 1}]\n[{"a": 2}]', "2: not JSON: Extra data after the array at column 1"),
+        ("[]\n\nrest", "3: not JSON: Extra data after the array at column 1"),
     ],
 )
 def test_a_broken_array_is_told(tmp_path: Path, content: str | bytes, message: str) -> None:

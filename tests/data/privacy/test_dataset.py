@@ -107,7 +107,7 @@ def test_a_worker_that_was_killed_is_told(
         raise BrokenProcessPool
 
     monkeypatch.setattr(module, "FEW", 1)
-    monkeypatch.setattr(module, "_searched_in_processes", killed)
+    monkeypatch.setattr(module, "_side_by_side", killed)
     with pytest.raises(MachineError) as caught:
         pseudonymise_dataset(source, tmp_path / "new", Options(key=key))
     assert str(caught.value) == (
@@ -127,10 +127,37 @@ def test_an_earlier_vault_keeps_its_people(source: Artifact, seal: Seal, key: Pa
         assert back.hash == before.hash
 
 
+def test_a_refusal_leaves_no_new_key(source: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    key = tmp_path / "new.key"
+    arguments = [str(source.path), "--out", str(tmp_path / "taken"), "--key", str(key)]
+    app = typer.Typer()
+    app.command()(data_privacy.pseudonymise)
+    refusal = CliRunner().invoke(app, arguments)
+    assert "this exists already" in str(refusal.exception)
+    assert not key.exists()
+    arguments[2] = str(tmp_path / "free")
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, key.exists()) == (0, True)
+    assert f"a new key is in {key}" in done.stderr.replace("\n", "")
+
+
+def test_a_masked_id_is_nobody_elses(seal: Seal, tmp_path: Path) -> None:
+    named = document(0, PEOPLE[0])
+    plain = Document(id="document-1", name="plain.txt", sha256="0" * 64, text="Nothing personal.")
+    made = pseudonymise_dataset(
+        seal("documents", lambda folder: only(folder, [named, plain])), tmp_path / "new", Options(mode="mask")
+    )
+    ids = [row["id"] for row in lines(made)]
+    assert ids[1] == "document-1"
+    assert len(set(ids)) == 2
+
+
 def test_a_mask_has_no_way_back_and_unique_ids(source: Artifact, tmp_path: Path) -> None:
     made = pseudonymise_dataset(source, tmp_path / "new", Options(mode="mask"))
     rows = lines(made)
-    assert [row["id"] for row in rows] == ["document-1", "document-2", "document-3"]
+    assert [row["id"] for row in rows] == [f"document-{number}-{source.hash[:8]}" for number in (1, 2, 3)]
     assert "[PERSON]" in rows[0]["text"]
     assert not vault_path(tmp_path / "new").exists()
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich import box
@@ -19,6 +19,15 @@ from rich.table import Table
 Command: TypeAlias = Any  # typer's commands are of a private copy of click, which has no public name
 out = Console(soft_wrap=True, highlight=False)
 log = Console(stderr=True, highlight=False)
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Work on a Ray cluster with lextune on its nodes: ray://HOST:10001, HOST:6379, auto or local. "
+        "Documents are sent, so no folder need be shared.",
+    ),
+]
 FIRST_SCORE = 2  # its place in a row of scores, after arm and documents
 
 

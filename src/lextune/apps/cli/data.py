@@ -15,6 +15,7 @@ from lextune.apps.cli.data_preview import preview
 from lextune.apps.cli.data_privacy import personal, pseudonymise, restore
 from lextune.apps.cli.data_quality import agreement, spotcheck, suspects
 from lextune.apps.cli.data_versions import card, diff
+from lextune.core.counts import counted
 from lextune.core.errors import UserError
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def synth(
     from lextune.expert.schema import load_schema
 
     write_cuad_layout(generate(n, seed, schema=load_schema("clauses-47")), to)
-    out.print(f"{n} contracts in {to}", markup=False)
+    out.print(f"{counted(n, 'contract')} in {to}", markup=False)
 
 
 @app.command()
@@ -64,18 +65,21 @@ def check(
     imported = import_cuad(folder, load_schema(schema))
     present = sum(label.present for d in imported.documents for label in d.labels.values())
     assessed = sum(len(d.labels) for d in imported.documents)
+    quoted = sum(len(label.parts) for d in imported.documents for label in d.labels.values())
     found = {
         "documents": len(imported.documents),
         "pairs": assessed,
         "present": present,
-        "parts": sum(len(label.parts) for d in imported.documents for label in d.labels.values()),
+        "parts": quoted,
         "rejects": [r.model_dump() for r in imported.rejects],
     }
     if as_json:
         print_json(found)
         return
-    out.print(f"{found['documents']} documents, {present} of {assessed} fields present, {found['parts']} quoted parts")
-    out.print(f"{len(imported.rejects)} rejects{' (--json lists all of them):' if imported.rejects else ''}")
+    documents, parts = counted(len(imported.documents), "document"), counted(quoted, "quoted part")
+    out.print(f"{documents}, {present:,} of {counted(assessed, 'field')} present, {parts}")
+    rejects = counted(len(imported.rejects), "reject")
+    out.print(f"{rejects}{' (--json lists all of them):' if imported.rejects else ''}")
     for line in summarise(imported.rejects).splitlines():
         out.print(f"  {line}", markup=False)
 

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lextune.apps.cli.console import Bars, out, print_json
+from lextune.apps.cli.console import Bars, Ray, out, print_json
+from lextune.core.counts import counted
+from lextune.core.errors import UserError
 
 
 def clean(
@@ -19,6 +21,7 @@ def clean(
     furniture: Annotated[bool, typer.Option(help="Remove headers, footers and page numbers.")] = True,
     tags: Annotated[bool, typer.Option(help="Tag the language, and the drafting as US or UK.")] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core by default.")] = None,
+    ray: Ray = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Clean a dataset's texts into a new version; labels, quotes and pages follow, the originals stay."""
@@ -26,11 +29,14 @@ def clean(
     from lextune.core.stage import Context
     from lextune.data.clean import STAGE, CleanConfig
 
+    if workers is not None and ray is not None:
+        raise UserError("processes of this machine, and a cluster works", where="--workers", do="leave it out")
     source = Artifact.open(dataset, kind="documents")
     config = CleanConfig(encoding=encoding, spaces=spaces, hyphenation=hyphenation, furniture=furniture, tags=tags)
     with Bars() as bars:
         context = Context(
-            progress=lambda done, total, note: bars("clean", done, total, note), options={"workers": workers}
+            progress=lambda done, total, note: bars("clean", done, total, note),
+            options={"workers": workers, "ray": ray},
         )
         made = derive_folder(
             to,
@@ -43,6 +49,9 @@ def clean(
     if as_json:
         print_json({"out": str(to), "hash": made.hash, **summary})
         return
-    out.print(f"{summary['n_out']} documents in {to}, {summary['changed']} changed", markup=False)
+    out.print(f"{counted(summary['n_out'], 'document')} in {to}, {summary['changed']} changed", markup=False)
     if summary["rejects"]:
-        out.print(f"{summary['n_dropped']} dropped, {summary['quotes_lost']} quotes lost (drops.jsonl)", markup=False)
+        out.print(
+            f"{summary['n_dropped']} dropped, {counted(summary['quotes_lost'], 'quote')} lost (drops.jsonl)",
+            markup=False,
+        )

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from lextune.apps.cli.console import out, print_json
+from lextune.core.counts import counted
 from lextune.expert.weights import SMOLLM2
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _json(number: int, one: Shown) -> dict[str, Any]:
 
 def _chat(number: int, one: ShownChat, colour: bool) -> Text:
     text = Text(f"example {number} of {_visible(one.document_id)}: strategy {one.strategy}, template {one.template}, ")
-    text.append(f"{len(one.tokens)} tokens, {one.trained} learnt, stop token {one.tokens[-1].text} learnt\n")
+    text.append(f"{counted(len(one.tokens), 'token')}, {one.trained} learnt, stop token {one.tokens[-1].text} learnt\n")
     if colour:
         text.append("learnt", TRAINED).append(", ").append("not learnt", MASKED).append(", ")
         text.append("control token", CONTROL).append(", ").append("stop token", f"{TRAINED} {STOP}").append("\n")
@@ -84,8 +85,10 @@ def _append(text: Text, tokens: Iterable[ShownToken]) -> None:
 
 
 def _window(number: int, one: ShownWindow) -> Text:
-    text = Text(f"example {number} of {_visible(one.document_id)}: strategy tag, {one.tokens} tokens, ")
-    text.append(f"{len(one.sentences)} sentences, {sum(bool(s.fields) for s in one.sentences)} with a field\n")
+    text = Text(f"example {number} of {_visible(one.document_id)}: strategy tag, {counted(one.tokens, 'token')}, ")
+    text.append(
+        f"{counted(len(one.sentences), 'sentence')}, {sum(bool(s.fields) for s in one.sentences)} with a field\n"
+    )
     if one.heading:
         text.append(f"{_visible(one.heading)}\n", CONTROL)
     for place, sentence in enumerate(one.sentences, start=1):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lextune.apps.cli.console import log, out, print_json
+from lextune.apps.cli.console import Ray, log, out, print_json
+from lextune.core.counts import counted
 
 if TYPE_CHECKING:
     from lextune.data.privacy.kinds import Kind
@@ -38,8 +39,8 @@ def personal(
         return
     for kind, count in found.counts.items():
         examples = f": {', '.join(found.examples[kind])}" if count else ""
-        out.print(f"{kind:<8} {count:>7} in {found.documents_with[kind]} documents{examples}", markup=False)
-    out.print(f"{sum(found.counts.values())} in {found.documents} documents", markup=False)
+        out.print(f"{kind:<8} {count:>7} in {counted(found.documents_with[kind], 'document')}{examples}", markup=False)
+    out.print(f"{sum(found.counts.values())} in {counted(found.documents, 'document')}", markup=False)
 
 
 def pseudonymise(
@@ -52,24 +53,26 @@ def pseudonymise(
     earlier: Annotated[
         Path | None, typer.Option("--vault", help="An earlier vault: its people keep their pseudonyms.")
     ] = None,
+    ray: Ray = None,
     as_json: Json = False,
 ) -> None:
     """Replace personal data in a new version of a dataset; a key file that does not exist is made."""
     from lextune.core.artifacts import Artifact
-    from lextune.data.privacy.dataset import check_options, prepare_key, pseudonymise_dataset, vault_path
+    from lextune.data.privacy.dataset import check_options, prepared_key, pseudonymise_dataset, vault_path
 
-    options = check_options(mode, style, _kinds(kinds), key, earlier)
+    options = check_options(mode, style, _kinds(kinds), key, earlier)._replace(ray=ray)
     source = Artifact.open(dataset, kind="documents")
-    if prepare_key(to, options):
+    with prepared_key(to, options) as new:
+        made = pseudonymise_dataset(source, to, options)
+    if new:
         log.print(f"a new key is in {key}: without it nothing can be restored", markup=False)
-    made = pseudonymise_dataset(source, to, options)
     summary = made.manifest.summary
     vault = str(vault_path(to)) if mode == "pseudonym" else None
     if as_json:
         print_json({"out": str(to), "vault": vault, "hash": made.hash, **summary})
         return
     counts = ", ".join(f"{count} {kind}" for kind, count in summary["found"].items())
-    out.print(f"{summary['n_out']} documents in {to}, {summary['changed']} changed: {counts}", markup=False)
+    out.print(f"{counted(summary['n_out'], 'document')} in {to}, {summary['changed']} changed: {counts}", markup=False)
     if vault:
         out.print(f"the way back is in {vault}: keep it and its key apart from the dataset", markup=False)
 
@@ -89,7 +92,7 @@ def restore(
     if as_json:
         print_json({"out": str(to), "hash": made.hash, **made.manifest.summary})
         return
-    out.print(f"{made.manifest.summary['n_out']} documents restored in {to}", markup=False)
+    out.print(f"{counted(made.manifest.summary['n_out'], 'document')} restored in {to}", markup=False)
 
 
 def _kinds(names: str) -> tuple[Kind, ...]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lextune.apps.cli.console import Bars, log, out, print_json
+from lextune.core.counts import counted
 
 if TYPE_CHECKING:
     from lextune.data.quality import Read
@@ -62,7 +63,7 @@ def spotcheck(
         print_json({"sheet": plan.sheet, "n": len(sheet.items), **sizes, "labels": dict(plan.sizes), "files": written})
         return
     total = sum(plan.sizes.values())
-    out.print(f"{len(sheet.items)} of {total:,} labels ({sizes['present']} present, {sizes['absent']} absent)")
+    out.print(f"{len(sheet.items)} of {counted(total, 'label')} ({sizes['present']} present, {sizes['absent']} absent)")
     out.print(f"in {' and '.join(written)}", markup=False)
     if csv is not None:
         command = f"lextune data spotcheck {dataset} --read {csv}"
@@ -110,9 +111,9 @@ def agreement(dataset: Dataset, seed: Seed = 0, as_json: AsJson = False) -> None
         print_json(found.as_json())
         return
     who = ", ".join(f"{name} ({count})" for name, count in found.annotators.items())
-    out.print(f"{found.texts:,} texts with several annotators: {who}", markup=False)
+    out.print(f"{counted(found.texts, 'text')} with several annotators: {who}", markup=False)
     for reason, count in found.left_out.items():
-        out.print(f"{count:,} documents left out: {reason}", markup=False)
+        out.print(f"{counted(count, 'document')} left out: {reason}", markup=False)
     table = Table(
         "field", "units", "agreement", "kappa", "alpha", "F1 of quotes", title="Agreement, with 95 % intervals"
     )
@@ -137,7 +138,8 @@ def _print_check(check: SpotCheck, as_json: bool) -> None:
         print_json(found)
         return
     out.print(
-        f"{found['n']} labels: {found['right']} right, {found['wrong']} wrong, {found['unsure']} unsure", markup=False
+        f"{counted(found['n'], 'label')}: {found['right']} right, {found['wrong']} wrong, {found['unsure']} unsure",
+        markup=False,
     )
     out.print(f"error rate {_percent(check.error_rate)}", markup=False)
     if found["unsure"]:
@@ -161,8 +163,8 @@ def _print_suspects(ranking: Ranking, listed: list[Suspect]) -> None:
             markup=False,
         )
     out.print(
-        f"{ranking.judged:,} of {ranking.labels:,} labels judged by {ranking.folds} models, "
-        f"trained on {ranking.trained:,} of {ranking.documents:,} documents"
+        f"{ranking.judged:,} of {counted(ranking.labels, 'label')} judged by {ranking.folds} models, "
+        f"trained on {ranking.trained:,} of {counted(ranking.documents, 'document')}"
     )
     for reason, count in ranking.skipped.items():
         out.print(f"{count:,} not judged: {reason}", markup=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lextune.apps.cli.console import log, out, print_json
+from lextune.core.counts import counted
 
 if TYPE_CHECKING:
     from lextune.data.card import Card
@@ -49,7 +50,7 @@ def card(
     from lextune.core.artifacts import Artifact, write_atomic
     from lextune.data.card import CardOptions, make_card
     from lextune.data.card_pages import card_html, card_markdown
-    from lextune.train.common import TrainConfig
+    from lextune.train.settings import TrainConfig
 
     options = CardOptions(base=base, max_tokens=max_tokens or TrainConfig().max_tokens, licence=licence)
     made = make_card(Artifact.open(dataset, kind="documents"), options)
@@ -75,8 +76,10 @@ def _print(card: Card) -> None:
     if card.presence:
         present = sum(row.present for row in card.presence)
         assessed = sum(row.assessed for row in card.presence)
-        out.print(f"{present:,} of {assessed:,} fields present", markup=False)
+        out.print(f"{present:,} of {counted(assessed, 'field')} present", markup=False)
     found = card.duplicates
-    out.print(f"{found.repeated:,} repeated, {found.families:,} families of near-duplicates", markup=False)
+    out.print(
+        f"{found.repeated:,} repeated, {counted(found.families, 'family', 'families')} of near-duplicates", markup=False
+    )
     for caution in card.warnings:
         out.print(f"warning: {caution}", markup=False)

@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from lextune.apps.cli.console import commands, out, print_json
 from lextune.core.artifacts import Artifact
+from lextune.core.counts import counted
 
 Folder = Annotated[Path, typer.Argument(help="An artifact's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -25,7 +26,9 @@ def show(artifact: Folder, as_json: AsJson = False) -> None:
         return
     size = sum(f.size for f in manifest.files.values())
     name = artifact.resolve().name
-    out.print(f"{manifest.kind} {name}: {len(manifest.files)} files, {size / 1e6:.1f} MB, verified", markup=False)
+    out.print(
+        f"{manifest.kind} {name}: {counted(len(manifest.files), 'file')}, {size / 1e6:.1f} MB, verified", markup=False
+    )
     out.print(f"made {manifest.created} in {manifest.seconds:.1f} s by {manifest.stage} v{manifest.stage_version}")
     out.print(f"hash {manifest.hash}\ncode {manifest.code_revision}, seed {manifest.seed}")
     for key, value in manifest.summary.items():

@@ -19,6 +19,7 @@ COMMANDS = {
     "extract": ("use", "Read documents with a release and print their records."),
     "evaluate": ("use", "Evaluate a release on annotated contracts, beside the baselines."),
     "serve": ("use", "Serve a release over HTTP (OpenAI-compatible where it generates)."),
+    "train": ("train", "Check, plan and run the training of a recipe."),
     "data": ("data", "Curate documents: from any source to a dataset version."),
     "model": ("model", "Fetch and list base models."),
     "release": ("release", "Verify a release, or merge an adapter."),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lextune.apps.cli.console import Command, out, quiet_libraries
+from lextune.core.counts import counted
 from lextune.expert.weights import SMOLLM2
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify a release, or merge an adapter.")
@@ -22,7 +23,7 @@ def verify(release: Annotated[Path, typer.Argument(help="A release folder, or a 
     found = Artifact.open(find_release(release), kind="release")
     verdict = found.json("verdict.json")
     out.print(
-        f"{found.path}: {len(found.manifest.files)} files verified, verdict {verdict['verdict']}",
+        f"{found.path}: {counted(len(found.manifest.files), 'file')} verified, verdict {verdict['verdict']}",
         markup=False,
     )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries, score_table
+from lextune.apps.cli.console import Bars, Ray, commands, log, out, print_json, quiet_libraries, score_table
 from lextune.core.artifacts import Artifact
 from lextune.pipeline import Done, Recipe, check_range, plan, read_recipe
 from lextune.pipeline import run as run_recipe
@@ -19,13 +19,13 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for artifacts.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
 Until = Annotated[str | None, typer.Option("--until", help="The last stage to run.")]
 From = Annotated[str | None, typer.Option("--from", help="Make this stage and all after it again.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe and list its stages.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the recipe, and list its stages and layers.")]
 
 
 def demo(data: Data = None, out_dir: Out = Path("runs"), as_json: AsJson = False, sets: Sets = None) -> None:
     """Run the demo recipe: fine-tune, prove, release, and read a real PDF."""
     recipe = read_recipe(demo_recipe(), sets or [])
-    done = _run(recipe, out_dir, data=data)
+    done = run_stages(recipe, out_dir, data=data)
     _conclude(done, as_json, pdf=sample_pdf())
 
 
@@ -38,6 +38,7 @@ def run(
     data: Data = None,
     as_json: AsJson = False,
     dry_run: DryRun = False,
+    ray: Ray = None,
 ) -> None:
     """Run a recipe; what is done already is reused."""
     values = read_recipe(recipe, sets or [])
@@ -45,13 +46,23 @@ def run(
         steps = plan(values, "")
         check_range(steps, until, start)
         stages = [step.stage.name for step in steps]
-        print_json({"recipe": values.model_dump(mode="json"), "stages": stages}, indent=None if as_json else 1)
+        planned = {"recipe": values.model_dump(mode="json"), "stages": stages, "model": _outlined(values)}
+        print_json(planned, indent=None if as_json else 1)
         return
-    done = _run(values, out_dir, data=data, until=until, start=start)
+    done = run_stages(values, out_dir, data=data, until=until, start=start, ray=ray)
     if done[-1].name == "bundle":
         _conclude(done, as_json, pdf=None)
     elif as_json:
         print_json({d.name: str(d.artifact.path) for d in done})
+
+
+def _outlined(recipe: Recipe) -> dict[str, Any]:
+    """Return what would be trained of the base, without a byte of its weights."""
+    from lextune.expert.schema import load_schema
+    from lextune.train.outline import outline
+
+    quiet_libraries()
+    return outline(recipe.base, recipe.train, len(load_schema(recipe.schema_name).fields))._asdict()
 
 
 def demo_recipe() -> Path:
@@ -73,9 +84,17 @@ def sample_pdf() -> Path:
     return small or Path(str(resources.files("lextune.resources").joinpath("sample_contract.pdf")))
 
 
-def _run(
-    recipe: Recipe, out_dir: Path, *, data: str | None, until: str | None = None, start: str | None = None
+def run_stages(
+    recipe: Recipe,
+    out_dir: Path,
+    *,
+    data: str | None,
+    until: str | None = None,
+    start: str | None = None,
+    ray: str | None = None,
+    jobs: int | None = None,
 ) -> list[Done]:
+    """Run a recipe with progress on stderr."""
     quiet_libraries()
     with Bars() as bars:
         done = run_recipe(
@@ -84,6 +103,8 @@ def _run(
             data=data,
             until=until,
             start=start,
+            ray=ray,
+            jobs=jobs,
             progress=bars,
             note=lambda text: log.print(text, markup=False),
         )

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries, score_table
+from lextune.core.counts import counted
 from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
 
@@ -60,12 +61,14 @@ def extract(
         else:
             out.print(record_table(record))
     if failed:
-        raise DocumentError(f"{len(failed)} of {len(files)} documents could not be read", do="see the errors above")
+        raise DocumentError(
+            f"{len(failed)} of {counted(len(files), 'document')} could not be read", do="see the errors above"
+        )
 
 
 def record_table(record: Record) -> Table:
     """Return a record as a table of what is present; what is not, and what was not assessed, stands below it."""
-    pages = f", {record.document.pages} pages" if record.document.pages else ""
+    pages = f", {counted(record.document.pages, 'page')}" if record.document.pages else ""
     table = Table(title=escape(f"{record.document.name}{pages}, read by {record.release}"))
     for column in ("field", "answer", "page", "confidence", "status", "evidence"):
         table.add_column(column, overflow="fold")
@@ -113,7 +116,7 @@ def evaluate(
         print_json(result)
         return
     arms = {"tuned": result} | {n: b for n, b in result["baselines"].items() if b is not None}
-    title = f"{result['n_documents']} documents of {data}"
+    title = f"{counted(result['n_documents'], 'document')} of {data}"
     out.print(score_table(summary_header(), summary_rows(arms), title))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from lextune.core.records import Document, Drop
 from lextune.data.importers.marked import UNITS, Mark, Marking
 from lextune.data.importers.report import Item, Mistake
 from lextune.data.importers.rows import read_rows
+from lextune.data.importers.tally import Seen, repeated_id
 from lextune.expert.schema import Schema
 from lextune.text.reading.base import well_formed
 
@@ -42,6 +43,7 @@ def read_label_studio(path: Path, schema: Schema) -> Iterator[Item]:
     Raises:
         DataError: see `lextune.data.importers.rows.read_rows`.
     """
+    ids = Seen()
     for row in read_rows(path):
         if isinstance(row, Mistake):
             yield row
@@ -55,9 +57,17 @@ def read_label_studio(path: Path, schema: Schema) -> Iterator[Item]:
         elif problem := _unusable(text):
             yield Mistake(where, problem)
         elif data is row.values:
-            yield from _minimal(row.values, Marking(text, schema), where, task)
+            yield from _once(_minimal(row.values, Marking(text, schema), where, task), where, ids)
         else:
-            yield from _task(row.values, Marking(text, schema), where, task)
+            yield from _once(_task(row.values, Marking(text, schema), where, task), where, ids)
+
+
+def _once(items: Iterable[Item], where: str, ids: Seen) -> Iterator[Item]:
+    """Yield the items; a document whose id has occurred is a Mistake."""
+    for item in items:
+        if isinstance(item, Document) and ids.add(item.id):
+            item = Mistake(where, repeated_id(item.id))
+        yield item
 
 
 def _task(values: Mapping[str, Any], marking: Marking, where: str, task: str) -> Iterator[Item]:
@@ -140,6 +150,7 @@ def read_doccano(path: Path, schema: Schema) -> Iterator[Item]:
 
 
 def _doccano(path: Path, schema: Schema, annotator: str | None) -> Iterator[Item]:
+    ids = Seen()
     for row in read_rows(path):
         if isinstance(row, Mistake):
             yield row
@@ -159,7 +170,7 @@ def _doccano(path: Path, schema: Schema, annotator: str | None) -> Iterator[Item
                 yield Drop(what="label", where=row.where, reason="relations between spans, no spans of text")
             task = str(values.get("id", row.name))
             facts = _Facts(_id(task, annotator), _title(values, task), DOCCANO, annotator)
-            yield _document(Marking(text, schema, UNITS), marks, facts)
+            yield from _once([_document(Marking(text, schema, UNITS), marks, facts)], row.where, ids)
 
 
 def _doccano_mark(span: Any, where: str) -> Mark:

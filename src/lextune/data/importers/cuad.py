@@ -7,7 +7,7 @@ from pathlib import Path
 from lextune.core.errors import DataError
 from lextune.data.importers.cuad_csv import TABLE, TEXTS, import_table
 from lextune.data.importers.cuad_json import import_squad
-from lextune.data.importers.report import Imported
+from lextune.data.importers.report import Imported, summarise
 from lextune.expert.schema import Schema
 
 SQUAD_FILES = ("CUAD_v1.json", "CUADv1.json")
@@ -38,10 +38,10 @@ def import_cuad(folder: Path, schema: Schema) -> Imported:
     """
     imported = _read(folder, schema)
     if not imported.documents:
-        first = imported.rejects[0]
+        rejects = summarise(imported.rejects).replace("\n", "\n  ")
         raise DataError(
-            f"none of the contracts could be read; first reject: {first.reason}",
-            where=first.where,
+            f"none of the contracts could be read\n  {rejects}",
+            where=str(folder),
             do="check that tables and contracts belong together",
         )
     return imported

@@ -21,6 +21,7 @@ from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.importers.labels import fields_by_key, make_label, null_quotes, read_text, split_quotes
 from lextune.data.importers.names import contract_type_of, match_names, name_key
 from lextune.data.importers.report import Imported, Mistake, Normalised, refuse
+from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText
 
@@ -48,18 +49,29 @@ def import_table(folder: Path, schema: Schema) -> Imported:
     names = [row.cells[FILENAME] for row in rows]
     matches = match_names(names, [file.name for file in files])
     types = _contract_types(folder)
-    documents, nulls = [], list[Normalised]()
+    documents, nulls, unread, do = [], list[Normalised](), list[Mistake](), ""
     for index, row in enumerate(rows):
+        where = f"{path.name}:{row.line}, {shorten(names[index], 60)}"
         if index in matches.failures:
-            where = f"{path.name}:{row.line}, {names[index]}"
             drops.append(Drop(what="contract", where=where, reason=matches.failures[index]))
             continue
         file = files[matches.pairs[index]]
+        try:
+            raw, text = read_text(file)
+        except DataError as error:
+            unread.append(Mistake(str(error.where), error.what))
+            do = do or str(error.do)
+            continue
+        if not text.strip():
+            drops.append(Drop(what="contract", where=where, reason="its text is empty"))
+            continue
         answers = {field: row.cells[column + ANSWER] for column, field in fields.items()}
-        document, lost, changed = _document(file, quotes[index], answers, types)
+        document, lost, changed = _document(file.name, (raw, text), quotes[index], answers, types)
         documents.append(document)
         drops.extend(lost)
         nulls.extend(changed)
+    if unread:
+        raise refuse(unread, str(folder / TEXTS), do)
     used = set(matches.pairs.values())
     drops.extend(
         Drop(what="contract", where=f"{TEXTS}/{file.name}", reason=f"no row of {TABLE} names this file")
@@ -95,6 +107,10 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[Row
     missing = [name for name in required if name not in columns]
     if missing:
         raise missing_columns(path, missing)
+    repeated = next((name for name in columns if columns.count(name) > 1), None)
+    if repeated is not None:
+        what = f"two columns have the name {shorten(repeated, 40)!r}"
+        raise DataError(what, where=f"{path}:1", do="give every column a name of its own in the first line")
     if mistakes:
         raise refuse(mistakes, str(path), "give every row as many cells as the header has")
     if not rows:
@@ -112,15 +128,19 @@ def missing_columns(path: Path, missing: Sequence[str]) -> DataError:
 def _fields(columns: Sequence[str], schema: Schema, path: Path) -> tuple[dict[str, str], list[Drop]]:
     """Return the schema's field of each column of quotes, and a Drop for each column that has none."""
     known = fields_by_key(schema)
-    fields, drops = {}, []
+    fields, drops = dict[str, str](), []
     for column in columns:
         field = known.get(name_key(column.removesuffix(ANSWER)))
         if column == FILENAME or (field and column.endswith(ANSWER)):
             continue
+        if field in fields.values():
+            what = f"two columns are the field {field!r}; the second is {shorten(column, 40)!r}"
+            raise DataError(what, where=f"{path}:1", do="leave one of them, with its answers")
         if field:
             fields[column] = field
         else:
-            reason = f"the schema {schema.name} has no field of this name"
+            near = nearest(column.removesuffix(ANSWER), schema.names)
+            reason = f"the schema {schema.name} has no field of this name{near}"
             drops.append(Drop(what="column", where=f"{path.name}, {column}", reason=reason))
     missing = [column + ANSWER for column in fields if column + ANSWER not in columns]
     missing += [
@@ -178,14 +198,14 @@ def parse_cell(cell: str) -> tuple[str, ...]:
 
 
 def _document(
-    file: Path, quotes: Quotes, answers: Mapping[str, str], types: Mapping[str, str]
+    name: str, read: tuple[bytes, str], quotes: Quotes, answers: Mapping[str, str], types: Mapping[str, str]
 ) -> tuple[Document, list[Drop], list[Normalised]]:
-    raw, text = read_text(file)
+    raw, text = read
     collapsed = CollapsedText(text)
     labels: dict[str, FieldLabel] = {}
     drops, nulls = [], list[Normalised]()
     for field, said in quotes.items():
-        where, answer = f"{file.name}, {field}", answers[field].strip()
+        where, answer = f"{name}, {field}", answers[field].strip()
         label, lost = make_label(collapsed, split_quotes(said), answer, where)
         drops.extend(lost)
         nulls.extend(null_quotes(said, field, where))
@@ -194,11 +214,11 @@ def _document(
             if answer and label.answer is None:
                 nulls.append(Normalised(where, field, answer))
     document = Document(
-        id=file.stem,
-        name=file.name,
+        id=Path(name).stem,
+        name=name,
         sha256=hashlib.sha256(raw).hexdigest(),
         text=text,
-        contract_type=types.get(name_key(file.name)) or contract_type_of(file.name),
+        contract_type=types.get(name_key(name)) or contract_type_of(name),
         source="cuad",
         labels=labels,
     )

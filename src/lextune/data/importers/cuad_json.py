@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from lextune.core.errors import DataError, shorten
 from lextune.core.records import Document, Drop, FieldLabel
-from lextune.data.importers.labels import fields_by_key, make_label, null_quotes, read_text
+from lextune.data.importers.jsonl import read_json
+from lextune.data.importers.labels import fields_by_key, make_label, null_quotes
 from lextune.data.importers.names import contract_type_of, name_key
 from lextune.data.importers.report import Imported, Mistake, Normalised, refuse
+from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText
 from lextune.text.values import is_null
@@ -60,13 +64,13 @@ def read_squad(path: Path) -> Squad:
     """Read and check a file in SQuAD's layout.
 
     Raises:
-        DataError: not UTF-8, not JSON, or of another layout; names the line or the place in the layout.
+        DataError: see `lextune.data.importers.jsonl.read_json`; or of another layout: names the places in it.
     """
-    _, text = read_text(path)
+    value = read_json(path)
     try:
-        squad = Squad.model_validate_json(text)
+        squad = Squad.model_validate(value)
     except ValidationError as error:
-        mistakes = [Mistake(_place(path, item["loc"]), item["msg"]) for item in error.errors()]
+        mistakes = [Mistake(_place(path, item["loc"]), _said(item)) for item in error.errors()]
         do = "give the file in SQuAD's layout: data[].title, paragraphs[].context, qas[].id, answers[].text"
         raise refuse(mistakes, str(path), do) from None
     if not squad.data:
@@ -76,6 +80,15 @@ def read_squad(path: Path) -> Squad:
 
 def _place(path: Path, location: tuple[int | str, ...]) -> str:
     return ", ".join([path.name, *([".".join(map(str, location))] if location else [])])
+
+
+def _said(item: ErrorDetails) -> str:
+    """Return what is wrong at a place of the layout; for a key that is missing, the one that is most like it."""
+    if item["type"] != "missing" or not isinstance(item["input"], dict):
+        return item["msg"]
+    key = str(item["loc"][-1])
+    near = difflib.get_close_matches(key, list(item["input"]), n=1)
+    return f"{key!r} is missing" + (f"; is {near[0]!r} meant to be it?" if near else "")
 
 
 def import_squad(path: Path, schema: Schema) -> Imported:
@@ -100,7 +113,7 @@ def import_squad(path: Path, schema: Schema) -> Imported:
         Drop(
             what="category",
             where=f"{path.name}, {category}",
-            reason=f"the schema {schema.name} has no field of this name",
+            reason=f"the schema {schema.name} has no field of this name{nearest(category, schema.names)}",
         )
         for category in unknown
     )
@@ -118,6 +131,8 @@ def _refused(contract: Contract, titles: Counter[str]) -> str | None:
         return f"{titles[contract.title]} contracts have this title"
     if len(contract.paragraphs) != 1:
         return f"{len(contract.paragraphs)} paragraphs, one is needed: the whole contract"
+    if not contract.paragraphs[0].context.strip():
+        return "its text is empty"
     return None
 
 

@@ -1,33 +1,55 @@
 """A folder of documents without labels: PDF, DOCX, TXT, HTML, EML and, with recognition, image files.
 
 Every file is read in a process of its own that can be killed (`lextune.text.reading`), several at a time; nothing
-that a file holds can stop the import or leave the folder.
+that a file holds can stop the import or leave the folder. On a cluster, it is the bytes of files that are sent.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
+from lextune.core.cluster import spread
 from lextune.core.errors import DataError, DocumentError
-from lextune.core.parallel import cores, in_order
+from lextune.core.parallel import cores
 from lextune.core.records import Document, Drop
 from lextune.data.importers.report import Item
+from lextune.data.importers.snapshot import place, state
+from lextune.data.importers.tally import READ_AS
 from lextune.text.reading import Limits, Ocr, read_document
 from lextune.text.reading.base import well_formed
+from lextune.text.reading.reader import load
+from lextune.text.reading.sniff import sniff
 
-ENDINGS = frozenset({".pdf", ".docx", ".docm", ".txt", ".html", ".htm", ".xhtml", ".eml"})
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 """Read where scans are recognised."""
+KINDS = {
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".docm": "docx",
+    ".txt": "txt",
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".eml": "eml",
+    **dict.fromkeys(IMAGES, "image"),
+}
+"""What files with these endings should be; what they are is told from their first bytes."""
 AHEAD = 4  # files a worker that may be read before the first of them is wanted
 _LOCK = "~$"  # how the names of Word's lock files begin
-_T = TypeVar("_T")
-_U = TypeVar("_U")
+
+
+class Taken(NamedTuple):
+    """A file's place in the folder, its name, and its bytes."""
+
+    place: str
+    name: str
+    data: bytes
 
 
 def read_folder(
@@ -36,17 +58,21 @@ def read_folder(
     limits: Limits = Limits(),  # noqa: B008 - frozen
     workers: int = 0,
     ocr: Ocr | None = None,
+    ray: str | None = None,
 ) -> Iterator[Item]:
     """Yield every document in a folder and the folders in it, in the order of their paths.
 
     Hidden files, hidden folders and Word's lock files are passed over; every other file is a Document, whose
-    `source` is its path in the folder, or a Drop. Links to files are followed, links to folders are not.
+    `source` is its path in the folder, or a Drop. Links to files are followed, links to folders are not. A document
+    of another kind than its name says (text in a `.docx`, HTML in a `.txt`) is read as what it is, and its tag
+    `read_as` says so.
 
     Args:
         path: the folder.
         limits: what each document may cost.
         workers: documents read at a time; 0 takes all cores.
         ocr: how scanned pages are recognised; None leaves them.
+        ray: the address of a cluster that reads them (`lextune.core.cluster`); its nodes need not see the folder.
 
     Raises:
         DataError: no folder, or no file in it.
@@ -62,8 +88,14 @@ def read_folder(
     one = ocr and replace(ocr, workers=ocr.workers or 1)  # documents are what runs side by side
     ids: dict[str, int] = {}
     yield from drops
-    read = partial(_read, path, limits=limits, ocr=one)
-    for _, item in in_order(ThreadPoolExecutor(workers), read, files, AHEAD * workers):
+    take, parse = partial(_take, path, limits=limits, images=ocr is not None), partial(_parse, limits=limits, ocr=one)
+    pool = partial(ThreadPoolExecutor, workers)
+    read = (
+        spread(partial(_read, take, parse), files, pool, AHEAD * workers)
+        if ray is None
+        else spread(parse, map(take, files), pool, AHEAD, ray=ray)
+    )
+    for _, item in read:
         yield _with_own_id(item, ids) if isinstance(item, Document) else item
 
 
@@ -73,14 +105,14 @@ def _walk(root: Path) -> tuple[list[Path], list[Drop]]:
     drops: list[Drop] = []
 
     def refused(error: OSError) -> None:
-        place = _relative(Path(error.filename), root)
-        drops.append(Drop(what="folder", where=place, reason=f"cannot be read: {error.strerror}"))
+        where = place(Path(error.filename), root)
+        drops.append(Drop(what="folder", where=where, reason=f"cannot be read: {error.strerror}"))
 
     for folder, folders, names in os.walk(root, onerror=refused):
         for name in sorted(folders):
             if (link := Path(folder, name)).is_symlink() and not _hidden(name):
                 reason = "a link to a folder is not followed"
-                drops.append(Drop(what="folder", where=_relative(link, root), reason=reason))
+                drops.append(Drop(what="folder", where=place(link, root), reason=reason))
         folders[:] = [name for name in folders if not _hidden(name)]
         files.extend(Path(folder, name) for name in names if not _hidden(name))
     return sorted(files, key=lambda file: file.relative_to(root).parts), sorted(drops, key=lambda drop: drop.where)
@@ -90,41 +122,45 @@ def _hidden(name: str) -> bool:
     return name.startswith((".", _LOCK))
 
 
-def _read(root: Path, file: Path, *, limits: Limits, ocr: Ocr | None) -> Document | Drop:
-    """Read one file; the proof that it stayed the same meanwhile is its size, time of writing and inode."""
-    place = _relative(file, root)
+def _read(take: Callable[[Path], Taken | Drop], parse: Callable[[Taken | Drop], Document | Drop], file: Path) -> Item:
+    return parse(take(file))
+
+
+def _take(root: Path, file: Path, *, limits: Limits, images: bool) -> Taken | Drop:
+    """Load one file; the proof that it stayed the same meanwhile is its size, time of writing and inode."""
+    where = place(file, root)
 
     def drop(reason: str) -> Drop:
-        return Drop(what="document", where=place, reason=reason)
+        return Drop(what="document", where=where, reason=reason)
 
     ending = file.suffix.lower()
-    if ending in IMAGES and ocr is None:
+    if ending in IMAGES and not images:
         return drop("an image: recognising text in images is off")
-    if ending not in ENDINGS | IMAGES:
+    if ending not in KINDS:
         return drop(f"a file that ends in {ending!r} is no document" if ending else "a file without an ending")
-    before = _state(file)
+    before = state(file)
     try:
-        document = read_document(file, name=well_formed(file.name), limits=limits, ocr=ocr or False)
+        taken = Taken(where, well_formed(file.name), load(file, limits))
     except DocumentError as error:
-        return drop(error.what if _state(file) == before else "the file changed while it was read")
-    if _state(file) != before:
-        return drop("the file changed while it was read")
-    return document.model_copy(update={"source": place})
+        return drop(error.what if state(file) == before else "the file changed while it was read")
+    return taken if state(file) == before else drop("the file changed while it was read")
 
 
-def _state(file: Path) -> tuple[int, int, int] | None:
+def _parse(taken: Taken | Drop, *, limits: Limits, ocr: Ocr | None) -> Document | Drop:
+    """Read the bytes of one file, here or on a cluster."""
+    if isinstance(taken, Drop):
+        return taken
     try:
-        state = file.stat()
-    except (OSError, ValueError):
-        return None
-    return state.st_size, state.st_mtime_ns, state.st_ino
+        document = read_document(taken.data, name=taken.name, limits=limits, ocr=ocr or False)
+        kind = sniff(taken.data, taken.name)
+    except DocumentError as error:
+        return Drop(what="document", where=taken.place, reason=error.what)
+    said = KINDS[PurePath(taken.name).suffix.lower()]
+    tags = document.tags if kind == said else {**document.tags, READ_AS: kind}
+    return document.model_copy(update={"source": taken.place, "tags": tags})
 
 
 def _with_own_id(document: Document, ids: dict[str, int]) -> Document:
     """Number the copies of a file: the same name and content in two folders."""
     count = ids[document.id] = ids.get(document.id, 0) + 1
     return document if count == 1 else document.model_copy(update={"id": f"{document.id}-{count}"})
-
-
-def _relative(file: Path, root: Path) -> str:
-    return well_formed(file.relative_to(root).as_posix())

@@ -7,25 +7,24 @@ changed). Memory grows with the number of rows by a few hashes each, not with th
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.artifacts import MANIFEST, Artifact, build_folder, sha256_file, sha256_json, write_atomic
-from lextune.core.errors import DataError, UserError
+from lextune.core.artifacts import MANIFEST, Artifact, build_folder, write_atomic
+from lextune.core.errors import DataError, UserError, shorten
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Summary
 from lextune.data.importers.cuad import SQUAD_FILES, import_cuad
 from lextune.data.importers.cuad_csv import TABLE
-from lextune.data.importers.lines import Row, unchanged
+from lextune.data.importers.lines import Row
 from lextune.data.importers.report import Item, Mistake
 from lextune.data.importers.rows import ENDINGS, head, is_row_file, is_table, read_rows
 from lextune.data.importers.shapes import ID, Shape, check_keys, convert, detect, no_shape, shapes
+from lextune.data.importers.snapshot import Snapshot
 from lextune.data.importers.tally import Seen, Tally, repeated_id
 from lextune.data.importers.turns import Wrong, nearest
 from lextune.expert.schema import Schema
@@ -40,13 +39,15 @@ class Options(NamedTuple):
 
     `schema` names the fields of contracts; `ignore` are keys of rows to leave out; with `arguments` a function
     call in a log is learnt with its arguments, else by its name; `ocr` are the languages of scans in a folder, as
-    tesseract names them (`eng`), None where scans are not recognised.
+    tesseract names them (`eng`), None where scans are not recognised. `ray` is
+    the address of a cluster that reads the documents of a folder.
     """
 
     schema: Schema
     ignore: tuple[str, ...] = ()
     arguments: bool = False
     ocr: str | None = None
+    ray: str | None = None
 
 
 class Format(NamedTuple):
@@ -84,7 +85,7 @@ def _folder(path: Path, options: Options) -> Iterator[Item]:
     from lextune.data.importers.folder import read_folder
     from lextune.text.reading import Ocr
 
-    return read_folder(path, ocr=Ocr(languages=options.ocr) if options.ocr else None)
+    return read_folder(path, ocr=Ocr(languages=options.ocr) if options.ocr else None, ray=options.ray)
 
 
 FORMATS: dict[str, Format] = {
@@ -244,7 +245,7 @@ def take_in(items: Iterable[Item], folder: Path, source: Path, *, skip_bad: bool
     ):
         for item in items:
             if isinstance(item, Document) and seen.add(item.id):
-                item = Mistake(item.name, repeated_id(item.id))
+                item = Mistake(f"{source.name}, document {shorten(item.name, 60)}", repeated_id(item.id))
             if isinstance(item, Mistake) and skip_bad:
                 item = Drop(what="row", where=item.where, reason=item.what)
             if isinstance(item, Document):
@@ -274,10 +275,12 @@ def import_version(
 
     Raises:
         DataError: see `import_source` and `take_in`.
-        UserError: the folder holds something, or lies inside the source.
+        UserError: the folder holds something, or lies inside the source; a cluster for what is read as one file.
         MachineError: the disk is full or may not be written.
     """
     format = find_format(source, format)
+    if options.ray is not None and format != "folder":
+        raise UserError("only a folder of documents is read side by side", where="--ray", do="leave it out")
     if source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
         raise UserError(
             "this is inside the source, which stays untouched", where=str(folder), do="choose another --out"
@@ -291,26 +294,14 @@ def import_version(
         "skip_bad": skip_bad,
     }
     header = {"kind": "documents", "stage": "import", "stage_version": 1, "config": config, "seed": 0, "parents": {}}
-
-    same = contextlib.ExitStack()
-    if source.is_file():
-        same.enter_context(unchanged(source))  # what is hashed is what is read
+    snapshot = Snapshot(source)
 
     def make(staging: Path) -> Summary:
-        summary = take_in(import_source(source, options, format), staging, source, skip_bad=skip_bad)
-        same.close()
+        items = import_source(source, options, format)
+        if format == "folder":  # of many documents, those that change are left out
+            return take_in(snapshot.filtered(items), staging, source, skip_bad=skip_bad)
+        summary = take_in(items, staging, source, skip_bad=skip_bad)
+        snapshot.check()
         return summary
 
-    return build_folder(folder, {**header, "inputs": {"source": _hash(source)}}, make)
-
-
-def _hash(source: Path) -> str:
-    """Return the sha256 of a file, or of the names and hashes of all files of a folder that can be read."""
-    if source.is_file():
-        return sha256_file(source)
-    found = {}
-    for file in sorted(source.rglob("*")):
-        with contextlib.suppress(OSError):
-            if file.is_file():
-                found[os.fsencode(file.relative_to(source)).hex()] = sha256_file(file)
-    return sha256_json(found)
+    return build_folder(folder, {**header, "inputs": {"source": snapshot.sha256}}, make)

@@ -11,7 +11,7 @@ from typing import Any
 from lextune.core.errors import DataError, shorten
 from lextune.data.importers.labels import read_text
 from lextune.data.importers.lines import Row, read_lines, stem, unchanged
-from lextune.data.importers.report import Mistake
+from lextune.data.importers.report import Mistake, refuse
 
 MAX_ARRAY = 64 << 20
 """Bytes of a JSON array at most: it is held in memory whole, which JSON Lines are not."""
@@ -31,19 +31,29 @@ class NotPlainError(ValueError):
     """JSON that says two things at once, or a number that JSON does not have."""
 
 
+def _repeated(pairs: list[tuple[str, Any]]) -> list[Any]:
+    """Return the first key that occurs twice, and all its values; nothing where none does."""
+    keys = [key for key, _ in pairs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    return [] if twice is None else [twice, *(value for key, value in pairs if key == twice)]
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise NotPlainError(f"the key {shorten(repeated, 40)!r} occurs twice in one object")
+        raise NotPlainError(_twice(_repeated(pairs)[0]))
     return found
+
+
+def _twice(key: str) -> str:
+    return f"the key {shorten(key, 40)!r} occurs twice in one object"
 
 
 def _constant(name: str) -> Any:
     raise NotPlainError(f"{name} is no JSON value")
 
 
+_LONG = "a number of thousands of digits"  # the only other ValueError of Python's decoder
 _STRICT = JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 _LENIENT = JSONDecoder()
 
@@ -62,8 +72,8 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"not JSON: {_problem(error)}") from None
     except RecursionError:
         raise ValueError("not JSON: nested too deeply at column 1") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise ValueError(f"not JSON: {error}") from None
+    except ValueError:
+        raise ValueError(f"not JSON: {_LONG}") from None
 
 
 def _problem(error: JSONDecodeError) -> str:
@@ -89,6 +99,8 @@ def _row(text: str, where: str, name: str) -> Row | Mistake:
     try:
         value = parse_json(text)
     except ValueError as error:
+        if "\0" in text:
+            return Mistake(where, "bytes of value 0, which no JSON has: this may be UTF-16, save the file as UTF-8")
         cut = "" if text.endswith("\n") else "; the file ends in this line: it may be cut off"
         return Mistake(where, f"{error}{cut}")
     return _as_row(value, where, name)
@@ -98,6 +110,36 @@ def _as_row(value: Any, where: str, name: str) -> Row | Mistake:
     if isinstance(value, dict):
         return Row(where, name, value)
     return Mistake(where, f"not a JSON object but {_KINDS[type(value)]}")
+
+
+def read_json(path: Path) -> Any:
+    """Return the one JSON value that a file is.
+
+    Raises:
+        DataError: it cannot be read, is not UTF-8 or not JSON, has keys twice in one object (one error, with their
+            number and the first five) or NaN, or changed while it was read.
+    """
+    repeated: list[Mistake] = []
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            key, *values = _repeated(pairs)
+            said = " and ".join(repr(shorten(str(value), 15)) for value in values[:2])
+            repeated.append(Mistake(path.name, f"{_twice(key)}, with {said}"))  # no place is known but by these
+        return found
+
+    with unchanged(path):
+        text = read_text(path)[1]
+    try:
+        value = JSONDecoder(object_pairs_hook=checked, parse_constant=_constant).decode(text)
+    except NotPlainError as error:
+        raise DataError(str(error), where=str(path), do="write a number, or leave the key out") from None
+    except (ValueError, RecursionError) as error:
+        raise _broken(error, path) from None
+    if repeated:
+        raise refuse(repeated, str(path), "leave one of the two values of each")
+    return value
 
 
 def read_json_array(path: Path) -> Iterator[Row | Mistake]:
@@ -119,6 +161,7 @@ def _elements(text: str, path: Path) -> Iterator[Row | Mistake]:
     position, line, counted, index = _after_space(text, 0) + 1, 1, 0, 0
     position = _after_space(text, position)
     if text[position : position + 1] == "]":
+        _end(text, position + 1, path)
         return
     while True:
         line, counted = line + text.count("\n", counted, position), position
@@ -135,11 +178,18 @@ def _elements(text: str, path: Path) -> Iterator[Row | Mistake]:
         end = _after_space(text, end)
         mark = text[end : end + 1]
         if mark == "]":
-            return
+            break
         if mark != ",":
-            line += text.count("\n", counted, end)
-            raise _broken(JSONDecodeError("Expecting ',' or ']'", text, end), path, line)
+            raise _broken(JSONDecodeError("Expecting ',' or ']'", text, end), path)
         position = _after_space(text, end + 1)
+    _end(text, end + 1, path)
+
+
+def _end(text: str, position: int, path: Path) -> None:
+    """Refuse what follows the array: it would not be read."""
+    position = _after_space(text, position)
+    if position < len(text):
+        raise _broken(JSONDecodeError("Extra data after the array", text, position), path)
 
 
 def _element(text: str, position: int) -> tuple[Any, int]:
@@ -155,11 +205,14 @@ def _after_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _broken(error: Exception, path: Path, line: int) -> DataError:
+def _broken(error: Exception, path: Path, line: int = 1) -> DataError:
+    """Return the error for a file that cannot be read past a place; `line` is where Python's decoder does not say."""
     if isinstance(error, JSONDecodeError):
-        cut = "" if error.doc.rstrip().endswith("]") else "; the array is not closed: the file may be cut off"
+        name, close = ("array", "]") if error.doc.lstrip().startswith("[") else ("object", "}")
+        whole = error.doc.rstrip().endswith(close) or error.msg.startswith("Extra data")
+        cut = "" if whole else f"; the {name} is not closed: the file may be cut off"
         place, what = f"{path}:{error.lineno}", f"not JSON: {_problem(error)}{cut}"
     else:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        what = "nested too deeply" if isinstance(error, RecursionError) else _LONG
         place, what = f"{path}:{line}", f"not JSON: {what}"
     return DataError(what, where=place, do="repair the file there: what follows cannot be read")

@@ -25,7 +25,8 @@ def read_text(path: Path) -> tuple[bytes, str]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read the file: {error.strerror}", where=str(path)) from None
+        do = "give a file that you may read"
+        raise DataError(f"cannot read the file: {error.strerror}", where=str(path), do=do) from None
     try:
         return raw, raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -68,8 +69,8 @@ def make_label(
         offsets: where each part starts, if the source says so; a wrong offset falls back on the search.
 
     Returns:
-        The label, and a Drop for each part that is not in the text. The label is None where parts were
-        annotated and none was found: then the field counts as not assessed, not as absent.
+        The label, and a Drop for each part that is not in the text and for each offset that is wrong. The label is
+        None where parts were annotated and none was found: then the field counts as not assessed, not as absent.
     """
     found, candidates, others, drops = [], list[Sequence[Span]](), list[tuple[Span, ...]](), []
     for index, part in enumerate(parts):
@@ -79,6 +80,9 @@ def make_label(
             reason = f"not in the text: {shorten(part, 60)!r}"
             drops.append(Drop(what="quote", where=where, reason=reason))
             continue
+        if given is None and offsets:
+            reason = f"the quote stands elsewhere in the text: {offsets[index]}, {shorten(part, 40)!r}"
+            drops.append(Drop(what="offset", where=where, reason=reason))
         found.append(part)
         candidates.append(everywhere if given is None else (given,))
         others.append(() if given is None else tuple(s for s in everywhere if not overlaps(s, given)))

@@ -18,6 +18,12 @@ from lextune.core.errors import DataError
 MAX_LINE = 16 << 20
 """Bytes of one line at most: longer ones are refused without being held in memory."""
 
+MAX_RATIO = 200
+"""Unpacked to packed bytes of a gzip file at most, in what is read of it so far; rows seldom pack to a fiftieth."""
+
+RATIO_FROM = 1 << 20
+"""Bytes unpacked from which the ratio counts."""
+
 _SKIP = 1 << 20  # bytes of an overlong line that are passed over at a time
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00": "UTF-32"}
 _BOM = b"\xef\xbb\xbf"
@@ -88,7 +94,7 @@ def read_lines(path: Path) -> Iterator[Line]:
 
     Raises:
         DataError: the file cannot be read, changed while it was read, is UTF-16 or UTF-32, or is a gzip file that
-            is damaged or cut off.
+            is damaged, cut off, or unpacks to more than `MAX_RATIO` times its size.
     """
     with unchanged(path), open_bytes(path) as stream:
         number = 0
@@ -105,7 +111,11 @@ def read_lines(path: Path) -> Iterator[Line]:
 def _packed(stream: IO[bytes], size: int, path: Path, number: int) -> bytes:
     """Read up to the end of the line, `size` bytes at most."""
     try:
-        return stream.readline(size)
+        raw = stream.readline(size)
+        if not isinstance(stream, gzip.GzipFile) or not _swells(stream):
+            return raw
+        what = f"it unpacks to more than {MAX_RATIO} times its size"
+        raise DataError(what, where=f"{path}:{number}", do="if this is no bomb, unpack it with gunzip first")
     except EOFError:
         what = "the compressed file is cut off"
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -113,6 +123,11 @@ def _packed(stream: IO[bytes], size: int, path: Path, number: int) -> bytes:
     except OSError as error:
         what = f"cannot read the file: {error.strerror}"
     raise DataError(what, where=f"{path}:{number}", do="get the complete file again") from None
+
+
+def _swells(stream: gzip.GzipFile) -> bool:
+    unpacked = stream.tell()
+    return unpacked > RATIO_FROM and unpacked > MAX_RATIO * stream.fileobj.tell()  # type: ignore[union-attr]
 
 
 def _without_mark(raw: bytes, path: Path) -> bytes:

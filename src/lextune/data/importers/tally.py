@@ -10,12 +10,15 @@ from pathlib import Path
 from lextune.core.errors import DataError, shorten
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Summary
-from lextune.data.importers.report import SHOWN, Mistake, Normalised, refuse
+from lextune.data.importers.report import SHOWN, Mistake, Normalised, Reasons, line, refuse
 
-PARTS = ("quote", "column", "category", "question", "label")
+READ_AS = "read_as"
+"""The tag of a document that is of another kind than its file's name says: the kind."""
+
+PARTS = ("quote", "offset", "column", "category", "question", "label")
 """A Drop of one of these is a part of a document that goes on; any other is a whole one."""
 
-REASONS = 1000  # different reasons of drops that are counted
+TOLD = 20  # reasons in a summary
 _CONTROL = re.compile(
     r"<\|[A-Za-z0-9_]{1,40}\|>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]|</?s>|<</?SYS>>"
 )
@@ -64,10 +67,9 @@ class Tally:
     """Counts of an import, in constant memory."""
 
     def __init__(self) -> None:
-        self.n_out = self.n_dropped = self.rejects = self.control = 0
+        self.n_out = self.n_dropped = self.control = self.other_kind = 0
         self.mistakes = Mistakes()
-        self.reasons: dict[tuple[str, str], list[str]] = {}
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self.reasons = Reasons()
         self.nulls: dict[str, Counter[str]] = {}
 
     def document(self, document: Document) -> None:
@@ -76,17 +78,12 @@ class Tally:
         answers = [label.answer or "" for label in document.labels.values()]
         texts = (document.text, document.rejected or "", *(turn.content for turn in document.turns), *answers)
         self.control += any(_CONTROL.search(text) for text in texts)
+        self.other_kind += READ_AS in document.tags
 
     def drop(self, drop: Drop) -> None:
         """Count a drop, and keep the first places of its reason."""
-        self.rejects += 1
         self.n_dropped += drop.what not in PARTS
-        key = (drop.what, drop.reason)
-        if key in self.counts or len(self.counts) < REASONS:
-            self.counts[key] += 1
-            places = self.reasons.setdefault(key, [])
-            if len(places) < SHOWN:
-                places.append(drop.where)
+        self.reasons.add(drop)
 
     def null(self, item: Normalised) -> None:
         """Count a value that became null."""
@@ -101,8 +98,7 @@ class Tally:
             return None
         if not self.n_dropped:
             return DataError("nothing in it: no row and no document", where=str(source), do="give the complete file")
-        (what, reason), places = next(iter(self.reasons.items()))
-        said = f"none of its {self.n_dropped} rows or documents is of use; first {what}: {reason} ({places[0]})"
+        said = "\n  ".join(["nothing in it is of use", *map(line, self.reasons.rows(SHOWN))])
         return DataError(said, where=str(source), do="see `lextune data import --help` for what is read")
 
     def summary(self) -> Summary:
@@ -111,11 +107,9 @@ class Tally:
             "n_in": self.n_out + self.n_dropped,
             "n_out": self.n_out,
             "n_dropped": self.n_dropped,
-            "rejects": self.rejects,
-            "reasons": [
-                {"what": what, "reason": reason, "n": n, "first": self.reasons[what, reason]}
-                for (what, reason), n in self.counts.most_common(20)
-            ],
+            "rejects": self.reasons.total,
+            "reasons": self.reasons.rows(TOLD),
             "nulls": {field: raw.total() for field, raw in sorted(self.nulls.items())},
             "with_control_tokens": self.control,
+            "of_another_kind": self.other_kind,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections import Counter
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from lextune.core.artifacts import Artifact, derive_folder, read_jsonl, write_jsonl
+from lextune.core.cluster import spread
 from lextune.core.errors import DataError, MachineError, UserError, shorten
-from lextune.core.parallel import cores, in_order
+from lextune.core.parallel import cores
 from lextune.core.records import Document
 from lextune.data.privacy.find import find_personal
 from lextune.data.privacy.kinds import KINDS, Finding, Kind, masked, settle
@@ -34,7 +36,8 @@ class Options(NamedTuple):
     """How personal data is replaced.
 
     `style` is what pseudonyms look like; `key` the file of the vault's key, None for $LEXTUNE_PRIVACY_KEY; `earlier`
-    a vault to go on from, so that its people keep their pseudonyms in this dataset.
+    a vault to go on from, so that its people keep their pseudonyms in this dataset. `ray` is the address of a cluster
+    that looks for personal data: it gets the documents, and neither key nor vault.
     """
 
     mode: Mode = "pseudonym"
@@ -42,6 +45,7 @@ class Options(NamedTuple):
     kinds: tuple[Kind, ...] = KINDS
     key: Path | None = None
     earlier: Path | None = None
+    ray: str | None = None
 
 
 def check_options(mode: str, style: str, kinds: tuple[Kind, ...], key: Path | None, earlier: Path | None) -> Options:
@@ -58,21 +62,29 @@ def check_options(mode: str, style: str, kinds: tuple[Kind, ...], key: Path | No
     return Options(mode, style, kinds, key, earlier)  # type: ignore[arg-type]  # checked above
 
 
-def prepare_key(out: Path, options: Options) -> bool:
+@contextlib.contextmanager
+def prepared_key(out: Path, options: Options) -> Iterator[bool]:
     """Make the key where its file does not exist yet, and say whether it was made.
+
+    Where what is done with it fails, a key that was made is taken away again, unless a vault is locked with it.
 
     Raises:
         UserError: the output's vault exists, the key would lie in the dataset, or an earlier vault needs a key that is
             not there.
         MachineError: the file cannot be written.
     """
-    if options.mode == "mask":
-        return False
-    _check_places(out, options)
-    if options.key is None or options.key.exists() or options.earlier:
-        return False
+    if options.mode == "pseudonym":
+        _check_places(out, options)
+    if options.mode == "mask" or options.key is None or options.key.exists() or options.earlier:
+        yield False
+        return
     make_key(options.key)
-    return True
+    try:
+        yield True
+    except BaseException:
+        if not vault_path(out).exists():
+            options.key.unlink(missing_ok=True)
+        raise
 
 
 def vault_path(out: Path) -> Path:
@@ -165,9 +177,7 @@ def list_personal(documents: Iterable[Document], kinds: Sequence[Kind] = KINDS, 
     having: Counter[str] = Counter()
     examples: dict[str, list[str]] = {kind: [] for kind in kinds}
     number = 0
-    for document in documents:
-        number += 1
-        rows = look(document, kinds, reversible=False)
+    for number, (document, rows) in enumerate(_searched(documents, tuple(kinds), reversible=False), start=1):
         found = [(document.text, f) for f in rows.text]
         found += [(text, f) for text, row in rows.others.items() for f in row if text != document.id]
         counts.update(f.kind for _, f in found)
@@ -203,29 +213,33 @@ def _build(
 
 
 def _searched(
-    documents: Iterable[Document], kinds: tuple[Kind, ...], *, reversible: bool
+    documents: Iterable[Document], kinds: tuple[Kind, ...], *, reversible: bool, ray: str | None = None
 ) -> Iterator[tuple[Document, Found]]:
-    """Yield each document with what was found in it, in order; many are searched on all cores."""
+    """Yield each document with what was found in it, in order; many are searched on all cores, or on a cluster."""
     documents = iter(documents)
+    search = partial(look, kinds=kinds, reversible=reversible)
+    if ray is not None:
+        yield from _side_by_side(search, documents, ray)
+        return
     for document in itertools.islice(documents, FEW):
-        yield document, look(document, kinds, reversible=reversible)
+        yield document, search(document)
     first = next(documents, None)
     if first is None:
         return
     try:
-        yield from _searched_in_processes(itertools.chain([first], documents), kinds, reversible=reversible)
+        yield from _side_by_side(search, itertools.chain([first], documents))
     except BrokenProcessPool:
         raise MachineError(
             "a process that looks for personal data was killed", where="privacy", do="free memory, and run it again"
         ) from None
 
 
-def _searched_in_processes(
-    documents: Iterable[Document], kinds: tuple[Kind, ...], *, reversible: bool
+def _side_by_side(
+    search: Callable[[Document], Found], documents: Iterable[Document], ray: str | None = None
 ) -> Iterator[tuple[Document, Found]]:
     workers = cores()
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    yield from in_order(pool, partial(look, kinds=kinds, reversible=reversible), documents, AHEAD * workers)
+    pool = partial(ProcessPoolExecutor, workers, mp_context=get_context("spawn"))
+    yield from spread(search, documents, pool, AHEAD * workers, ray=ray)
 
 
 def _write(source: Artifact, folder: Path, options: Options, namer: Namer, tags: dict[str, str]) -> dict[str, Any]:
@@ -236,7 +250,7 @@ def _write(source: Artifact, folder: Path, options: Options, namer: Namer, tags:
     def documents() -> Iterator[Document]:
         nonlocal changed
         rows_in = read_jsonl(source.file(DOCUMENTS), Document)
-        searched = _searched(rows_in, options.kinds, reversible=reversible)
+        searched = _searched(rows_in, options.kinds, reversible=reversible, ray=options.ray)
         for number, (document, found) in enumerate(searched, start=1):
             if reversible and TAG in document.tags:
                 raise DataError(
@@ -249,7 +263,8 @@ def _write(source: Artifact, folder: Path, options: Options, namer: Namer, tags:
             changed += any(rows)
             new = replace_personal(document, found, namer, tags)
             if not reversible and new.id != document.id:
-                new = new.model_copy(update={"id": f"document-{number}"})  # two masked ids could be the same
+                # two masked ids could be the same, and any of them another's: the dataset's own hash is in no id of it
+                new = new.model_copy(update={"id": f"document-{number}-{source.hash[:8]}"})
             yield new
 
     count = write_jsonl(folder / DOCUMENTS, documents())

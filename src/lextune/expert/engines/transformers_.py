@@ -26,6 +26,7 @@ class TransformersEngine:
         adapter: a PEFT folder with `lextune.json`; checked against the base.
         dtype: `float32` or `bfloat16`.
         batch: windows or prompts in one forward pass.
+        model: the model itself where it is loaded already; then `adapter` and `dtype` are not read.
 
     Raises:
         ModelError: the adapter belongs to another base.
@@ -33,7 +34,15 @@ class TransformersEngine:
 
     name = "transformers"
 
-    def __init__(self, base: Base, *, adapter: Path | None = None, dtype: str = "bfloat16", batch: int = 8) -> None:
+    def __init__(
+        self,
+        base: Base,
+        *,
+        adapter: Path | None = None,
+        dtype: str = "bfloat16",
+        batch: int = 8,
+        model: Any = None,
+    ) -> None:
         import torch
 
         if adapter is not None:
@@ -41,11 +50,12 @@ class TransformersEngine:
         self._codec = Codec(base.path)
         self._batch = batch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = load_backbone(base, dtype=dtype)
-        if adapter is not None:
-            from peft import PeftModel
+        if model is None:
+            model = load_backbone(base, dtype=dtype)
+            if adapter is not None:
+                from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, adapter)
+                model = PeftModel.from_pretrained(model, adapter)
         self._model = model.to(self._device).eval()
         self._grammars = GrammarCompiler(base.path, self._codec)
         folder = adapter or base.path

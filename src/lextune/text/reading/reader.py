@@ -57,7 +57,7 @@ def read_document(
     where = str(source) if isinstance(source, Path) else name or "document"
     name = name or (source.name if isinstance(source, Path) else "document")
     try:
-        data = _load(source, limits)
+        data = load(source, limits)
         (text, pages, _), tags = _parse(data, name, limits, Ocr() if ocr is True else ocr or None)
     except DocumentError as error:
         raise DocumentError(error.what, where=where, do=error.do) from error.__cause__
@@ -96,8 +96,12 @@ def _without_text(parsed: Parsed) -> DocumentError:
     return DocumentError(f"{pages} text: this is probably a scan, and recognising text in images is off", do=TURN_ON)
 
 
-def _load(source: Path | bytes, limits: Limits) -> bytes:
-    """Return the bytes; at most one more than the limit is ever read."""
+def load(source: Path | bytes, limits: Limits) -> bytes:
+    """Return the bytes of a document; at most one more than the limit is ever read.
+
+    Raises:
+        DocumentError: missing, unreadable, no regular file, empty, or over the limit.
+    """
     if isinstance(source, Path):
         _check_regular(source)
         try:

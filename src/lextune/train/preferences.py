@@ -1,0 +1,407 @@
+"""Preference pairs: to each prompt the gold answer, and a wrong one that the model gave itself.
+
+The SFT adapter answers documents that it was not trained on, without a grammar; `lextune.train.mistakes` says what is
+wrong with each answer. Where a kind of mistake is rare, gold answers are edited into it; such pairs are marked.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lextune.core.artifacts import SCRATCH, read_jsonl, write_atomic, write_jsonl
+from lextune.core.errors import DataError
+from lextune.core.recipe import Config
+from lextune.core.records import Drop, Message
+from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.expert.build import load_model
+from lextune.expert.engines.base import GenerateOptions, Generator
+from lextune.expert.merging import merge
+from lextune.expert.point import ChatExample, parse_point
+from lextune.expert.readers import PointReader
+from lextune.expert.schema import Schema, load_schema
+from lextune.expert.task import NULL, as_chat
+from lextune.expert.templates import Codec
+from lextune.expert.weights import resolve_base
+from lextune.expert.windowing import WindowExample
+from lextune.expert.writing import MAX_TOKENS
+from lextune.train.dpo_settings import PairSettings
+from lextune.train.kept_out import KEPT_OUT
+from lextune.train.mistakes import KINDS, Verdict, judge_point, judge_text, point_mistakes, text_mistakes
+
+CHUNK = 16  # prompts whose answers are drawn together, while the engine still has them in its cache
+LONG_GOLD = "its gold answer is longer than what is generated"
+LONG = "prompt and gold answer are longer than train.max_tokens"
+TWICE = "the same answer to the same prompt is a pair already"
+CAPPED = "its kind has its most pairs, dpo.pairs.per_kind"
+
+
+class PreferencesConfig(Config):
+    """What answers, and how pairs are chosen."""
+
+    schema_name: str
+    """A built-in schema, or the path of a YAML file with one."""
+    base: str
+    """The base model: a name, a hub id, or a folder."""
+    strategy: str
+    """How the model was trained: `point` or `text`."""
+    engine: str
+    """The engine that generates: `openvino` or `transformers`."""
+    max_tokens: int
+    """Tokens in the longest example that is trained on."""
+    pairs: PairSettings
+    """Where pairs come from."""
+
+
+class Pair(BaseModel):
+    """A preference. `made` answers were edited, and not generated; `stopped` is false where one did not end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    document_id: str
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    kind: Literal["malformed", "invented", "missed", "wrong_field", "cut_quote", "null_form", "human"]
+    reason: str
+    made: bool = False
+    stopped: bool = True
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two pairs that are the same have in common."""
+        return self.messages, self.chosen, self.rejected, self.stopped
+
+
+class Answer(NamedTuple):
+    """A generated answer, and whether it came to its end."""
+
+    text: str
+    stopped: bool
+
+
+class Asked(NamedTuple):
+    """An example of the part kept out, as it is asked."""
+
+    example: WindowExample | ChatExample
+    chat: ChatExample
+
+    @property
+    def where(self) -> str:
+        """Its document, and its window."""
+        index = getattr(self.example, "index", None)
+        return self.chat.document_id + ("" if index is None else f": window {index}")
+
+
+class _Judge:
+    """Judges answers and makes mistakes by strategy."""
+
+    def __init__(self, schema: Schema, asked: Sequence[Asked], seed: int) -> None:
+        self._schema, self._asked, self._draw = schema, asked, random.Random(f"{seed} mistakes")
+
+    def verdict(self, one: Asked, answer: Answer) -> Verdict:
+        if isinstance(one.example, WindowExample):
+            return judge_point(self._schema, one.example, answer.text, stopped=answer.stopped)
+        return judge_text(one.chat.completion, answer.text, stopped=answer.stopped)
+
+    def mistakes(self, one: Asked) -> Iterator[Pair]:
+        """Yield pairs made of a gold answer; an edit that is no such mistake after all is passed over."""
+        if isinstance(one.example, WindowExample):
+            edited = point_mistakes(self._schema, one.example, self._draw)
+        else:
+            edited = text_mistakes(
+                one.chat.completion, lambda: self._draw.choice(self._asked).chat.completion, self._draw
+            )
+        for kind, text in edited:
+            verdict = self.verdict(one, Answer(text, True))
+            if verdict.kind == kind:
+                yield _pair(one, Answer(text, True), verdict, made=True)
+
+    def _other(self) -> str:
+        return self._draw.choice(self._asked).chat.completion
+
+
+def _pair(one: Asked, answer: Answer, verdict: Verdict, *, made: bool = False) -> Pair:
+    return Pair(
+        document_id=one.chat.document_id,
+        messages=one.chat.messages,
+        chosen=one.chat.completion,
+        rejected=answer.text,
+        kind=verdict.kind,
+        reason=verdict.reason,
+        made=made,
+        stopped=answer.stopped,
+    )
+
+
+def choose_asked(examples: Sequence[Asked], settings: PairSettings, seed: int) -> list[Asked]:
+    """Return at most `windows` examples, `empty` of them without an answer where there are so many, shuffled."""
+    order = list(examples)
+    random.Random(f"{seed} asked").shuffle(order)
+    empty = [one for one in order if one.chat.completion in ("{}", NULL)]
+    full = [one for one in order if one.chat.completion not in ("{}", NULL)]
+    most = min(settings.windows, len(order))
+    without = max(min(round(most * settings.empty), len(empty)), most - len(full))
+    chosen = [*full[: most - without], *empty[:without]]
+    random.Random(f"{seed} order").shuffle(chosen)
+    return chosen
+
+
+def draw_answers(
+    generator: Generator,
+    prompts: Sequence[Sequence[int]],
+    rounds: Sequence[GenerateOptions],
+    notes: Path,
+    progress: Callable[[int, int, str], None],
+) -> list[list[Answer]]:
+    """Return the answers to each prompt, one a round, generated without a grammar.
+
+    What was generated is noted, so that a run that was killed goes on where it was.
+    """
+    done = [[Answer(*each) for each in json.loads(line)] for line in _whole_lines(notes)][: len(prompts)]
+    with notes.open("a", encoding="utf-8") as stream:
+        for start in range(len(done), len(prompts), CHUNK):
+            chunk = prompts[start : start + CHUNK]
+            drawn = [generator.generate(chunk, options) for options in rounds]
+            found = [[Answer(g.text, g.stopped) for g in each] for each in zip(*drawn, strict=True)]
+            stream.write("".join(f"{json.dumps(each)}\n" for each in found))
+            stream.flush()
+            done += found
+            progress(len(done), len(prompts), "answers")
+    return done
+
+
+def _whole_lines(notes: Path) -> list[str]:
+    """Return the lines of a file, without a last one that a kill left half-written, which is cut off."""
+    text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
+    whole = text[: text.rfind("\n") + 1]
+    write_atomic(notes, whole)
+    return whole.splitlines()
+
+
+class Chosen(NamedTuple):
+    """Pairs, and what was left out of them."""
+
+    pairs: list[Pair]
+    drops: list[Drop]
+
+
+def choose_pairs(found: Iterable[tuple[str, Pair]], made: Iterable[Pair], settings: PairSettings, seed: int) -> Chosen:
+    """Balance pairs by kind: at most `per_kind` of each; where fewer than `made` are found, made ones are added.
+
+    Args:
+        found: where each pair of the model's own is from, and the pair.
+        made: pairs of edited gold answers, as many as there may be.
+        settings: sizes.
+        seed: draws which of a kind stay.
+    """
+    seen: set[tuple[object, ...]] = set()
+    kinds: dict[str, list[tuple[str, Pair]]] = {kind: [] for kind in KINDS}
+    drops = []
+    for where, pair in found:
+        if pair.key in seen:
+            drops.append(Drop(what="answer", where=where, reason=TWICE))
+        else:
+            seen.add(pair.key)
+            kinds[pair.kind].append((where, pair))
+    for kind in KINDS:
+        random.Random(f"{seed} {kind}").shuffle(kinds[kind])
+        drops += [Drop(what="answer", where=where, reason=CAPPED) for where, _ in kinds[kind][settings.per_kind :]]
+    kept = {kind: [pair for _, pair in each[: settings.per_kind]] for kind, each in kinds.items()}
+    least = min(settings.made, settings.per_kind)
+    for pair in made if least else ():
+        if len(kept[pair.kind]) < least and pair.key not in seen:
+            seen.add(pair.key)
+            kept[pair.kind].append(pair)
+        if all(len(pairs) >= least for pairs in kept.values()):
+            break
+    return Chosen([pair for kind in KINDS for pair in kept[kind]], drops)
+
+
+class _HumanRow(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    prompt: tuple[Message, ...] | str
+    chosen: tuple[Message, ...] | str
+    rejected: tuple[Message, ...] | str
+
+
+def human_pairs(path: Path) -> Iterator[Pair]:
+    """Yield people's preferences, as `lextune data export --format preference` writes them.
+
+    Raises:
+        DataError: the file is missing, or a line is no preference.
+    """
+    if not path.is_file():
+        raise DataError("no such file of preferences", where=f"dpo.pairs.human: {path}", do="give a JSON Lines file")
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                row = _HumanRow.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                problem = ": ".join([*map(str, first["loc"][:1]), first["msg"]])
+                raise _not_a_pair(path, number, problem) from None
+            prompt = (Message(role="user", content=row.prompt),) if isinstance(row.prompt, str) else row.prompt
+            chosen, rejected = (_said(answer) for answer in (row.chosen, row.rejected))
+            if not prompt or chosen is None or rejected is None:
+                raise _not_a_pair(path, number, "an answer is one message of the assistant")
+            if chosen == rejected:
+                raise _not_a_pair(path, number, "the chosen answer and the rejected one are the same")
+            yield Pair(
+                document_id=f"human-{number}",
+                messages=prompt,
+                chosen=chosen,
+                rejected=rejected,
+                kind="human",
+                reason="a person prefers the other",
+            )
+
+
+def _said(answer: tuple[Message, ...] | str) -> str | None:
+    if isinstance(answer, str):
+        return answer
+    return answer[0].content if len(answer) == 1 and answer[0].role == "assistant" else None
+
+
+def _not_a_pair(path: Path, number: int, what: str) -> DataError:
+    return DataError(
+        f"no preference: {what}",
+        where=f"{path}:{number}",
+        do='write {"prompt": [message, ...], "chosen": [message], "rejected": [message]} on each line',
+    )
+
+
+def run_preferences(config: PreferencesConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
+    """Let the SFT adapter answer the part kept out, judge its answers, and write `pairs.jsonl` and `pairs.json`.
+
+    Raises:
+        DataError: there is no pair, or the file of human preferences is wrong.
+    """
+    human = list(human_pairs(Path(config.pairs.human))) if config.pairs.human else []
+    schema = load_schema(config.schema_name)
+    codec = Codec(resolve_base(config.base).path)
+    kind: type[WindowExample] | type[ChatExample] = WindowExample if config.strategy == "point" else ChatExample
+    limit = PointReader.MAX_TOKENS if config.strategy == "point" else MAX_TOKENS
+    lines: Iterator[Any] = read_jsonl(inputs["examples"].file(KEPT_OUT), kind)
+    examples = [Asked(line, as_chat(schema, line)) for line in lines]
+    chosen = choose_asked(examples, config.pairs, context.seed)
+    asked, drops = _fitting(chosen, codec, limit, config.max_tokens)
+    answers, minutes = _answers(config, inputs, asked, codec, limit, out / SCRATCH, context)
+    judge = _Judge(schema, asked, context.seed)
+    found, right = _judged(judge, asked, answers)
+    mined = choose_pairs(found, (pair for one in asked for pair in judge.mistakes(one)), config.pairs, context.seed)
+    pairs, drops = [*mined.pairs, *human], [*drops, *right, *mined.drops]
+    drawn, made = sum(map(len, answers)), sum(pair.made for pair in pairs)
+    if not pairs:
+        raise _no_pairs(drawn)
+    write_jsonl(out / "pairs.jsonl", pairs)
+    write_jsonl(out / "drops.jsonl", drops)
+    counts: dict[str, Any] = {
+        "kept_out": len(examples),
+        "asked": len(asked),
+        "answers": drawn,
+        "kinds": _kinds(pairs, found),
+        "made_share": made / len(pairs),
+        "human": len(human),
+        "dropped": dict(Counter(drop.reason for drop in drops).most_common()),
+        "asked_a_minute": round(len(asked) / max(minutes, 1e-9), 1),
+        "free_validity": _free_validity(schema, asked, answers),
+    }
+    write_atomic(out / "pairs.json", json.dumps(counts, indent=1))
+    note = f"{len(pairs)} pairs of {drawn} answers, {made} of them made by editing"
+    n_in = drawn + made + len(human) + len(chosen) - len(asked)
+    return {"n_in": n_in, "n_out": len(pairs), "n_dropped": len(drops), "made": made, "note": note}
+
+
+def _judged(
+    judge: _Judge, asked: Sequence[Asked], answers: Sequence[Sequence[Answer]]
+) -> tuple[list[tuple[str, Pair]], list[Drop]]:
+    """Return the pairs that answers make, each with where it is from, and the answers that make none."""
+    found, drops = [], []
+    for one, each in zip(asked, answers, strict=True):
+        for number, answer in enumerate(each):
+            where, verdict = f"{one.where}, answer {number}", judge.verdict(one, answer)
+            if verdict.kind is None:
+                drops.append(Drop(what="answer", where=where, reason=verdict.reason))
+            else:
+                found.append((where, _pair(one, answer, verdict)))
+    return found, drops
+
+
+def _free_validity(schema: Schema, asked: Sequence[Asked], answers: Sequence[Sequence[Answer]]) -> float | None:
+    """Return the share of the most probable answers that are valid without a grammar; None with `text`."""
+    valid = [
+        each[0].stopped and parse_point(schema, len(one.example.texts), each[0].text) is not None
+        for one, each in zip(asked, answers, strict=True)
+        if isinstance(one.example, WindowExample)
+    ]
+    return sum(valid) / len(valid) if valid else None
+
+
+def _fitting(chosen: Sequence[Asked], codec: Codec, limit: int, max_tokens: int) -> tuple[list[Asked], list[Drop]]:
+    asked, drops = [], []
+    for one in chosen:
+        answer = len(codec.answer(one.chat.completion))
+        long = LONG_GOLD if answer > limit else None
+        if long is None and len(codec.prompt(one.chat.messages)) + answer > max_tokens:
+            long = LONG
+        if long is None:
+            asked.append(one)
+        else:
+            drops.append(Drop(what="example", where=one.where, reason=long))
+    return asked, drops
+
+
+def _answers(  # noqa: PLR0913 - private, called once
+    config: PreferencesConfig,
+    inputs: Inputs,
+    asked: Sequence[Asked],
+    codec: Codec,
+    limit: int,
+    scratch: Path,
+    context: Context,
+) -> tuple[list[list[Answer]], float]:
+    """Merge the adapter for the engine and let it answer; return the answers, and the minutes that they took."""
+    model = scratch / "model"
+    shutil.rmtree(model, ignore_errors=True)
+    context.progress(0, len(asked), "merging the SFT adapter")
+    merge(config.base, inputs["adapter"].path, model)
+    if config.engine == "openvino":
+        from lextune.expert.engines.openvino_ import export_generator
+
+        export_generator(model, model)
+    rounds = [GenerateOptions(max_tokens=limit)]
+    for number in range(config.pairs.samples):
+        seed = context.seed * 1000 + number + 1
+        rounds.append(GenerateOptions(max_tokens=limit, temperature=config.pairs.temperature, seed=seed))
+    prompts = [codec.prompt(one.chat.messages) for one in asked]
+    generator = load_model(model, config.engine).generator()
+    started = time.perf_counter()
+    answers = draw_answers(generator, prompts, rounds, scratch / "answers.jsonl", context.progress)
+    return answers, (time.perf_counter() - started) / 60
+
+
+def _kinds(pairs: Sequence[Pair], found: Sequence[tuple[str, Pair]]) -> dict[str, dict[str, int]]:
+    """Return, for each kind, the pairs of the model's own and those made, and how many answers made the mistake."""
+    own = Counter(pair.kind for pair in pairs if not pair.made)
+    made = Counter(pair.kind for pair in pairs if pair.made)
+    mistakes = Counter(pair.kind for _, pair in found)
+    return {kind: {"own": own[kind], "made": made[kind], "answers": mistakes[kind]} for kind in KINDS}
+
+
+def _no_pairs(answers: int) -> DataError:
+    return DataError(
+        f"no preference pair: none of {answers} answers has a mistake that can be told",
+        where="dpo.pairs",
+        do="ask more (dpo.pairs.windows, samples, temperature), let pairs be made (dpo.pairs.made), or leave `dpo` out",
+    )
+
+
+STAGES = (Stage("preferences", 1, ("examples", "adapter"), PreferencesConfig, run_preferences, "pairs"),)
