@@ -80,3 +80,20 @@ def test_an_adapter_without_a_binding_is_refused(
     (adapter / "lextune.json").write_text("{")
     with pytest.raises(ModelError, match=r"an adapter without a readable lextune\.json"):
         merge(base.name, adapter, tmp_path)
+
+
+def test_a_model_of_which_all_weights_were_trained_is_taken_as_it_is(base: Base, tmp_path: Path) -> None:
+    from lextune.expert.weights import Binding, load_backbone, write_binding
+
+    trained, out = tmp_path / "trained", tmp_path / "out"
+    trained.mkdir()
+    model = load_backbone(base, dtype="float32")
+    with torch.no_grad():
+        model.model.norm.weight.mul_(1.5)
+    model.save_pretrained(trained)
+    named = {"base": base.name, "weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
+    write_binding(trained, Binding(**named, strategy="text", template="t"))
+    merge(base.name, trained, out)
+    stored = load_file(out / "model.safetensors")
+    assert torch.equal(stored["model.norm.weight"], model.model.norm.weight.detach().to(torch.bfloat16))
+    assert (out / "tokenizer.json").is_file()

@@ -100,5 +100,6 @@ def test_every_imported_package_is_stated() -> None:
     extras = [r for stated in project["optional-dependencies"].values() for r in stated]
     stated = {lock.normalise(re.split(r"[<>=!~;\[ ]", r)[0]) for r in [*project["dependencies"], *extras]}
     owners = packages_distributions()
-    needed = {module: {lock.normalise(d) for d in owners.get(module, ())} for module in imported(ROOT / "src")}
+    modules = imported(ROOT / "src")
+    needed = {module: {lock.normalise(d) for d in owners.get(module, [module])} for module in modules}
     assert {module: dists for module, dists in needed.items() if not dists & (stated | FRAMEWORK)} == {}

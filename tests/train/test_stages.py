@@ -77,7 +77,7 @@ def test_preflight_then_sft_makes_a_bound_adapter(
     assert found["strategy"] == strategy
     assert found["template"] == "smollm"
     assert found["stop_token"] == "<|im_end|>"
-    assert found["estimate"]["steps"] == 2
+    assert preflight.manifest.summary["estimate"]["steps"] == 2
     assert preflight.manifest.summary["n_in"] == preflight.manifest.summary["n_out"] == 10
 
     inputs = {"examples": examples, "preflight": preflight}
@@ -91,7 +91,7 @@ def test_preflight_then_sft_makes_a_bound_adapter(
     assert calls[-1][2].startswith("loss ")
     training = adapter.json("training.json")
     assert training["steps"] == 2
-    assert training["estimated_seconds"] == found["estimate"]["seconds"]
+    assert training["estimated_seconds"] == preflight.manifest.summary["estimate"]["seconds"]
     assert ("tag_head.safetensors" in adapter.manifest.files) == (strategy == "tag")
     assert not (adapter.path / "checkpoints").exists()
 

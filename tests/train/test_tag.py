@@ -19,7 +19,7 @@ from lextune.expert.windowing import WindowExample
 from lextune.train.models import TagModel
 from lextune.train.runs import RunOptions
 from lextune.train.settings import LoraSettings, TrainConfig
-from lextune.train.tag import passes, prior_bias, rows_for, train_tag
+from lextune.train.tag import passes, prepare_tag, prior_bias, rows_for, train_tag
 
 FIELDS = 3
 CONFIG = TrainConfig(
@@ -194,3 +194,21 @@ def test_a_run_killed_after_its_last_step_trains_no_further(
     assert result["best"] == whole["best"]
     assert [p["step"] for p in result["curves"]["loss"]] == [1, 2, 3, 4, 5]
     assert _same(tmp_path / "undisturbed", tmp_path / "killed")
+
+
+def test_a_run_goes_on_from_an_earlier_adapter_and_its_head(
+    base: Base, windows: dict[str, list[WindowExample]], tmp_path: Path
+) -> None:
+    from lextune.core.errors import ModelError
+    from lextune.expert.weights import Binding, write_binding
+
+    first = tmp_path / "first"
+    train_tag(base, windows, FIELDS, CONFIG, first, RunOptions(0))
+    named = {"base": base.name, "weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
+    write_binding(first, Binding(**named, strategy="tag", template="t"))
+    more = CONFIG.model_copy(update={"init_adapter": str(first)})
+    begun = prepare_tag(base, windows, FIELDS, more, 1).model
+    assert np.array_equal(begun.head.weight.detach().numpy(), Head.load(first).weight)
+    assert np.array_equal(begun.head.bias.detach().numpy(), Head.load(first).bias)
+    with pytest.raises(ModelError, match="the head to go on from scores 3 fields, and the schema has 4"):
+        prepare_tag(base, windows, FIELDS + 1, more, 1)

@@ -64,7 +64,7 @@ def _train(base: Base, adapter: Path, out: Path, loss: Any, report: Any = None) 
 @pytest.mark.parametrize("loss", ["kto", "orpo"])
 def test_training_by_trl(loss: str, base: Base, adapter: Path, tmp_path: Path) -> None:
     losses: list[float] = []
-    result = _train(base, adapter, tmp_path / "out", loss, lambda step, steps, value: losses.append(value))
+    result = _train(base, adapter, tmp_path / "out", loss, lambda step, steps, logs: losses.append(logs["loss"]))
     assert result["steps"] == 8
     assert result["pairs"] == {"train": 8, "validation": 2}
     assert losses[-1] < losses[0]

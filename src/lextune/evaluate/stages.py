@@ -27,6 +27,8 @@ def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context
     """Write `report.html`."""
     training = inputs["adapter"].json("training.json")
     preflight = inputs["preflight"].json("preflight.json")
+    summary = inputs["preflight"].manifest.summary
+    timed = {key: summary[key] for key in ("estimate", "estimated_parts") if key in summary}
     truth = {"steps": training["steps"], "seconds": training["seconds"]}
     versions = package_versions()
     page = render_report(
@@ -37,7 +39,7 @@ def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context
             evaluation=inputs["evaluation"].json("evaluation.json"),
             card=inputs["split"].json("card.json"),
             curves=training["curves"],
-            preflight={**preflight, "truth": truth},
+            preflight={**preflight, **timed, "truth": truth},
             examples=tuple(read_jsonl(inputs["evaluation"].file("examples.jsonl"), Example)),
             replies=tuple(read_jsonl(inputs["evaluation"].file("replies.jsonl"), Reply)),
             machine=f"{machine()}; " + ", ".join(f"{n} {v}" for n, v in versions.items()),

@@ -1,4 +1,4 @@
-"""An adapter folded into its base: one model folder, in the precision that is served."""
+"""What was trained as one model folder, in the precision that is served: adapter and base, or all the weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 def merge(base_name: str, adapter: Path, out: Path) -> None:
     """Write base + adapter as one model folder of safetensors.
 
+    Args:
+        base_name: a name, a hub id, or a folder.
+        adapter: what training wrote: a PEFT adapter, or, where all weights were trained, a model of its own.
+        out: an existing folder.
+
     Raises:
         ModelError: the adapter was trained on another base.
     """
@@ -23,7 +28,10 @@ def merge(base_name: str, adapter: Path, out: Path) -> None:
 
     base = resolve_base(base_name)
     binding = check_binding(adapter, base)
-    model = PeftModel.from_pretrained(load_backbone(base, dtype="float32"), adapter).merge_and_unload()
+    if (adapter / "adapter_config.json").is_file():
+        model = PeftModel.from_pretrained(load_backbone(base, dtype="float32"), adapter).merge_and_unload()
+    else:
+        model = load_backbone(base.model_copy(update={"path": adapter}), dtype="float32")
     model.to(torch.bfloat16).save_pretrained(out)
     for name in TOKENIZER_FILES:
         if (base.path / name).is_file():

@@ -104,7 +104,7 @@ def layer_bytes(shape: Shape, config: TrainConfig) -> float:
     taken = set(shape.linear) if full else _adapted(shape, config)  # a matrix that is not learnt keeps no input
     kept = {n if own else SHARED.get(n, n): width for n, (width, _) in shape.linear.items() if n in taken}
     inputs = size * sum(kept.values())
-    attention = size * (q + 2 * k) + (2 * (q + k) if full and size == 2 else 0)
+    attention = size * (q + 2 * k)
     gate = (4 if in_4_bits else size) * 3 * i
     low = 0 if full else size * config.lora.r * len(taken)
     mask = sum(kept.values()) if config.lora.dropout and not full else 0

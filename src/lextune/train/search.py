@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.artifacts import Artifact, sha256_json
+from lextune.core.counts import counted
 from lextune.core.errors import MachineError
 from lextune.core.parallel import cores
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -25,6 +26,7 @@ from lextune.train.stages import SftConfig
 from lextune.train.study import Study, mend, need_optuna
 from lextune.train.tracking import check_trackers, told
 
+VERSION = 1  # of the stage; a study of another is not gone on with
 LATER = ("trials", "general_drop")  # settings that change nothing in a trial
 LOOK = 1.0  # seconds between two looks at what other processes have done
 
@@ -76,7 +78,7 @@ def run_search(config: SearchConfig, inputs: Inputs, out: Path, context: Context
     study = job.study()
     again = study.begin()
     if again:
-        context.warn(f"{again} trials were running when the search was killed: they are tried again")
+        context.warn(f"going on with {counted(again, 'trial')} that a kill cut short")
     devices = visible_gpus()
     jobs = context.options.get("jobs") or max(1, len(devices))
     total = config.search.trials
@@ -92,7 +94,7 @@ def _key(config: SearchConfig, inputs: Inputs, seed: int) -> str:
     settings = config.model_dump(mode="json")
     settings["search"] = {name: value for name, value in settings["search"].items() if name not in LATER}
     read = {name: artifact.hash for name, artifact in inputs.items() if name != "preflight"}
-    return sha256_json([settings, seed, read, resolve_base(config.base).weights_sha256])
+    return sha256_json([VERSION, settings, seed, read, resolve_base(config.base).weights_sha256])
 
 
 def visible_gpus() -> list[str]:
@@ -167,4 +169,4 @@ def _end_with(parent: Any) -> None:
     os._exit(1)
 
 
-STAGES = (Stage("search", 1, ("examples", "preflight", "split"), SearchConfig, run_search, "search"),)
+STAGES = (Stage("search", VERSION, ("examples", "preflight", "split"), SearchConfig, run_search, "search"),)

@@ -105,16 +105,16 @@ def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context
     start = time.perf_counter() - started
     tokens = count_tokens(prepared.rows, config.train, context.seed)
     steps, seconds = estimate_run(prepared, config.train, context.seed, start=start)
-    estimate = {"steps": steps, "seconds": round(sum(seconds), 1)}
-    found |= {"budget": tokens._asdict(), "estimate": estimate, "estimated_parts": seconds._asdict()}
+    found |= {"budget": tokens._asdict()}
     write_atomic(out / "preflight.json", json.dumps(found, indent=1))
-    return {
+    return {  # what was timed is here and in no file, so that no later key hangs on the clock
         "n_in": found["rows"],
         "n_out": found["rows"] - found["too_long"],
         "n_dropped": found["too_long"],
         "tokens": tokens.trained,
         "tokens_per_second": round(tokens.trained / max(seconds.training, 1e-9), 1),
-        **estimate,
+        "estimate": {"steps": steps, "seconds": round(sum(seconds), 1)},
+        "estimated_parts": seconds._asdict(),
         "note": f"{steps} steps to train, about {sum(seconds):.0f} s",
     }
 
@@ -168,7 +168,7 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
     result["seconds"] = round(time.perf_counter() - started, 1)
     write_binding(out, _binding(base, strategy, trained))
     write_training(out, result["curves"])
-    verdict = Verdict(inputs["preflight"].json("preflight.json")["estimate"]["seconds"], result["seconds"])
+    verdict = Verdict(inputs["preflight"].manifest.summary["estimate"]["seconds"], result["seconds"])
     whole = result["resumed_from"] is None  # a run that went on took only the rest of its time here
     result |= {"estimated_seconds": verdict.estimated, "estimate_off": round(verdict.off, 3) if whole else None}
     write_atomic(out / "training.json", json.dumps(result, indent=1))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.expert.head import Head, tag_input
+from lextune.core.errors import ModelError
+from lextune.expert.head import HEAD_FILE, Head, tag_input
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
@@ -84,6 +85,8 @@ def prepare_tag(
     set_seed(seed)
     codec = Codec(base.path)
     model = TagModel(base, config, prior_bias(examples["train"], fields))
+    if config.init_adapter is not None:
+        _take_head(model, Path(config.init_adapter))
     held_out = examples["validation"][: config.evaluation_windows]
     body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
     return Prepared(
@@ -92,6 +95,28 @@ def prepare_tag(
         passes(fields, codec.pad_id, config),
         [{"params": body}, {"params": list(model.head.parameters()), "lr": config.head_lr}],
     )
+
+
+def _take_head(model: Any, folder: Path) -> None:
+    """Go on from the head of an earlier adapter, where it was one of the `tag` strategy.
+
+    Raises:
+        ModelError: its head has other fields.
+    """
+    import torch
+
+    if not (folder / HEAD_FILE).is_file():
+        return
+    head = Head.load(folder)
+    if head.weight.shape != model.head.weight.shape:
+        raise ModelError(
+            f"the head to go on from scores {head.fields} fields, and the schema has {model.head.out_features}",
+            where=f"train.init_adapter: {folder}",
+            do="train with the schema of that adapter, or without init_adapter",
+        )
+    with torch.no_grad():
+        model.head.weight.copy_(torch.from_numpy(head.weight))
+        model.head.bias.copy_(torch.from_numpy(head.bias))
 
 
 def train_tag(

@@ -133,7 +133,7 @@ def check_installed(sharding: Sharding) -> None:
         raise MachineError(
             "deepspeed is not installed",
             where=f"--sharding {sharding}",
-            do="pip install deepspeed, or use --sharding fsdp, which needs nothing more",
+            do="pip install 'lextune[zero]', or use --sharding fsdp, which needs nothing more",
         )
 
 

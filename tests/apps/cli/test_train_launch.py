@@ -77,7 +77,7 @@ def test_zero_without_deepspeed_is_said_before_anything_starts(cli: Any, recipe:
     assert found.code == 3
     assert found.err == (
         "error: --sharding zero2: deepspeed is not installed\n"
-        "  -> pip install deepspeed, or use --sharding fsdp, which needs nothing more\n"
+        "  -> pip install 'lextune[zero]', or use --sharding fsdp, which needs nothing more\n"
     )
 
 

@@ -86,7 +86,8 @@ def _checked(recipe: Recipe, out_dir: Path, data: str | None, machine: Machine |
         log.print(f"{error.where or recipe.base}: {error.what}: nothing is checked", markup=False)
         return None
     made = run_stages(recipe, out_dir, data=data, until="preflight")[-1].artifact
-    return {**made.json("preflight.json"), "tokens_per_second": made.manifest.summary["tokens_per_second"]}
+    timed = ("tokens_per_second", "estimate", "estimated_parts")
+    return {**made.json("preflight.json"), **{key: made.manifest.summary[key] for key in timed}}
 
 
 def _planned(recipe: Recipe, found: dict[str, Any] | None) -> Run:

@@ -177,7 +177,8 @@ def list_personal(documents: Iterable[Document], kinds: Sequence[Kind] = KINDS, 
     having: Counter[str] = Counter()
     examples: dict[str, list[str]] = {kind: [] for kind in kinds}
     number = 0
-    for number, (document, rows) in enumerate(_searched(documents, tuple(kinds), reversible=False), start=1):
+    for document, rows in _searched(documents, tuple(kinds), reversible=False):
+        number += 1
         found = [(document.text, f) for f in rows.text]
         found += [(text, f) for text, row in rows.others.items() for f in row if text != document.id]
         counts.update(f.kind for _, f in found)
