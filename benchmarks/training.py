@@ -39,7 +39,7 @@ from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
 
 SCHEMA = "clauses-47"
 BATCH, QUESTIONS = 8, 8
-ROUNDS, QUICK_ROUNDS = 6, 2
+ROUNDS, QUICK_ROUNDS = 6, 1
 SEED = 3
 ARMS = ("lextune", "trl_a", "trl_b")
 TASKS = ("one_answer", "eight_questions")
@@ -226,21 +226,21 @@ class Worker:
         self._process.wait()
 
 
-def measure(task: str, rounds: int) -> dict[str, Any]:
+def measure(task: str, rounds: int, warm_ups: int) -> dict[str, Any]:
     """Run the arms of one task in turns; return speeds, ratios and peaks."""
     workers = {arm: Worker(arm, task, rounds + 2) for arm in ARMS}
     speeds: dict[str, list[float]] = {arm: [] for arm in ARMS}
     peaks: dict[str, float] = {}
     try:
-        for number in range(rounds + 1):  # the first is to warm up
+        for number in range(1 - warm_ups, rounds + 1):
             for arm, worker in workers.items():
                 found = worker.step()
                 speed = found["tokens"] / found["seconds"]
                 peaks[arm] = round(found["peak_mib"])
-                note = "warm-up" if number == 0 else f"round {number}"
+                note = "warm-up" if number < 1 else f"round {number}"
                 took = f"{found['tokens']:.0f} tokens in {found['seconds']:.1f} s"
                 say(f"{task}, {note}: {arm} {took}, {speed:.0f} a second")
-                if number:
+                if number > 0:
                     speeds[arm].append(speed)
     finally:
         for worker in workers.values():
@@ -257,8 +257,8 @@ def measure(task: str, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print what was measured."""
-    rounds = QUICK_ROUNDS if "--quick" in sys.argv else ROUNDS
-    found = {task: measure(task, rounds) for task in TASKS}
+    rounds, warm_ups = (QUICK_ROUNDS, 0) if "--quick" in sys.argv else (ROUNDS, 1)
+    found = {task: measure(task, rounds, warm_ups) for task in TASKS}
     result: dict[str, Any] = {}
     for task in TASKS:
         result[f"ratio_{task}"] = found[task]["ratio"]
