@@ -340,7 +340,7 @@ def _seal(header: Mapping[str, Any], staging: Path, final: Path, make: Callable[
         if final.exists():
             shutil.rmtree(final)
         staging.rename(final)
-        _fsync_folder(final.parent)
+        sync(final.parent)
     except Exception as error:
         if is_full(error) or not (staging / SCRATCH).exists():
             shutil.rmtree(staging, ignore_errors=True)
@@ -383,7 +383,8 @@ def _manifest(staging: Path, header: Mapping[str, Any], summary: dict[str, Any],
     )
 
 
-def _fsync_folder(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make sure that a file or folder is on disk, not in a buffer."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lextune.core.artifacts import SCRATCH, sha256_file, write_atomic
+from lextune.core.artifacts import SCRATCH, sha256_file, sync, write_atomic
 
 SEAL = "sha256.json"
 STATE = "trainer_state.json"
@@ -25,19 +24,11 @@ def seal(folder: Path, final: Path) -> None:
     hashes = {file.relative_to(folder).as_posix(): sha256_file(file) for file in files}
     write_atomic(folder / SEAL, json.dumps(hashes, indent=1))
     for path in folder.rglob("*"):
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
     shutil.rmtree(final, ignore_errors=True)
     folder.rename(final)
-    _sync(final.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(final.parent)
 
 
 def newest(out: Path, warn: Callable[[str], None] = lambda text: None) -> Path | None:
