@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +200,36 @@ def _gguf_tokenizer(gguf: Path, folder: Path) -> None:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "tokenizer.model*", "*.txt"]
+    return ask_hub(
+        lambda: snapshot_download(name, allow_patterns=patterns),
+        name,
+        lacks="the model is not on this machine",
+        known=f"{SMOLLM2}, which works offline",
+    )
+
+
+def ask_hub(fetch: Callable[[], str], name: str, *, lacks: str, known: str) -> Path:
+    """Return the path that `fetch` brings from the hub; `lacks` and `known` say what is missing and what is not.
+
+    Raises:
+        ModelError: this is no hub id.
+        MachineError: the hub cannot be reached, or has no such model.
+    """
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.safetensors", "*.json", "tokenizer.model*", "*.txt"]))
+        return Path(fetch())
     except HFValidationError:
         raise ModelError(
             "not a model", where=name, do=f"use {SMOLLM2}, a local model folder, or a hub id like org/name"
         ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise MachineError(
-            f"the model is not on this machine and the hub cannot be reached ({type(error).__name__})",
+            f"{lacks} and the hub cannot be reached ({type(error).__name__})",
             where=name,
-            do=f"check the name and the network, or use {SMOLLM2}, which works offline",
+            do=f"check the name and the network, or use {known}",
         ) from None
 
 

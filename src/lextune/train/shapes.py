@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.errors import MachineError, ModelError
-from lextune.expert.weights import SMOLLM2
+from lextune.core.errors import ModelError
+from lextune.expert.weights import SMOLLM2, ask_hub
 
 
 class Shape(NamedTuple):
@@ -147,17 +147,10 @@ def _as_config(model_type: str, shape: Shape) -> dict[str, Any]:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
-        return Path(hf_hub_download(name, "config.json"))
-    except HFValidationError:
-        raise ModelError(
-            "not a model", where=name, do=f"use {SMOLLM2}, a local model folder, or a hub id like org/name"
-        ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise MachineError(
-            f"the shape of the model is not known here and the hub cannot be reached ({type(error).__name__})",
-            where=name,
-            do=f"check the name and the network, or use one of {', '.join(KNOWN)}",
-        ) from None
+    return ask_hub(
+        lambda: hf_hub_download(name, "config.json"),
+        name,
+        lacks="the shape of the model is not known here",
+        known=f"one of {', '.join(KNOWN)}",
+    )
