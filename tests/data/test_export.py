@@ -50,8 +50,8 @@ def refused(documents: Iterable[Document], format: str, out: Path, **options: An
 
 def test_the_layouts(tmp_path: Path) -> None:
     def written(format: str, **options: Any) -> Any:
-        export([row("a", SYSTEM, HI, HELLO, **options)], format, tmp_path / format)
-        (line,) = lines(tmp_path / format)
+        export([row("a", SYSTEM, HI, HELLO, **options)], format, tmp_path / f"{format}.jsonl")
+        (line,) = lines(tmp_path / f"{format}.jsonl")
         return line
 
     system, hi = {"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}
@@ -339,7 +339,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, document: Document
 
 def test_a_line_that_import_would_refuse_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "MAX_LINE", 100)
-    assert "a: 1,098 bytes as a line; 100 is the most" in refused([row(text="x" * 1000)], "chat", tmp_path / "out")
+    assert "a: 1,098 bytes as a line; 100 is the most" in refused([row(text="x" * 1000)], "chat", tmp_path / "out.jsonl")
 
 
 def test_many_refusals_make_one_report(tmp_path: Path) -> None:
@@ -350,8 +350,8 @@ def test_many_refusals_make_one_report(tmp_path: Path) -> None:
 
 
 def test_an_id_twice_and_nothing_at_all_are_refused(tmp_path: Path) -> None:
-    assert refused([row(), row()], "chat", tmp_path / "out").startswith("a: the id 'a' occurs a second time")
-    assert "nothing to export: no example at all" in refused([], "chat", tmp_path / "out")
+    assert refused([row(), row()], "chat", tmp_path / "out.jsonl").startswith("a: the id 'a' occurs a second time")
+    assert "nothing to export: no example at all" in refused([], "chat", tmp_path / "out.jsonl")
 
 
 def test_rejected_answers_can_be_left_out_and_are_counted(tmp_path: Path) -> None:
@@ -370,12 +370,14 @@ def test_what_stays_behind_is_counted(tmp_path: Path) -> None:
 def test_the_users_mistakes_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--format: no format 'alpca'; did you mean 'alpaca'"):
         export([row()], "alpca", tmp_path / "out.jsonl")
+    with pytest.raises(UserError, match=r"out: an export is JSON Lines\n  -> give a name that ends in \.jsonl"):
+        export([row()], "chat", tmp_path / "out")
     (tmp_path / "out.jsonl").write_text("mine")
     with pytest.raises(UserError, match=r"out\.jsonl: this exists already"):
         export([row()], "chat", tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text() == "mine"
     with pytest.raises(MachineError, match="cannot write"):
-        export([row()], "chat", tmp_path / "out.jsonl" / "below")
+        export([row()], "chat", tmp_path / "out.jsonl" / "below.jsonl")
 
 
 def window(index: int) -> WindowExample:

@@ -128,8 +128,10 @@ def _units(document: Document) -> Iterator[tuple[int, int, Labels, str]]:
     if any(answer is None or len(answer) > SHORT_ANSWER for answer in answers.values()):
         return
     said = frozenset((name, shorten(answer or "").casefold()) for name, answer in answers.items())
+    reach = {name: (spans[0].start, max(span.end for span in spans)) for name, spans in quoted.items()}
     for start, end, text in clauses(document):
-        covering = (name for name, spans in quoted.items() if _covered(start, end, spans) >= COVERED)
+        near = (name for name, (first, last) in reach.items() if first < end and start < last)
+        covering = (name for name in near if _covered(start, end, quoted[name]) >= COVERED)
         yield start, end, said if row else frozenset((name, "") for name in covering), text
 
 

@@ -131,7 +131,7 @@ def export(documents: Iterable[Document], format: str, out: Path, *, chosen_only
         The counts, with what the documents hold beside the conversation and the file does not, such as tags.
 
     Raises:
-        UserError: no such format, or `out` exists.
+        UserError: no such format, a name that does not end in .jsonl, or `out` exists.
         DataError: documents that the format cannot hold or that would not import again to the same (one error with
             their number and the first five), an id that occurs twice, or no documents at all.
         MachineError: the disk is full or may not be written.
@@ -236,6 +236,9 @@ def _write(examples: Iterable[tuple[str, Conversation | str]], format: str, out:
     if format not in FORMATS:
         what = f"no format {format!r}{nearest(format, FORMATS)}"
         raise UserError(what, where="--format", do=f"use one of {', '.join(FORMATS)}")
+    if out.suffix.lower() != ".jsonl":
+        do = "give a name that ends in .jsonl: by it the file is known when it is imported"
+        raise UserError("an export is JSON Lines", where=str(out), do=do)
     _check_free(out)
     seen, mistakes, columns, rows = Seen(), Mistakes(), Columns(), 0
     first: list[bytes] = []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lextune.data.pairing import Matcher, pairs_within
-from lextune.data.shingles import Shingles
+from lextune.data.shingles import Shingles, release, spooled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,13 +75,11 @@ Buckets = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
 
 def _buckets(texts: Shingles, cut: Banding) -> Iterator[Buckets]:
     """Yield, band by band, the rows that share it with another, bucket after bucket, and each one's ends."""
-    rows, digests = _sketches(texts, cut)
-    for band in range(cut.bands):
-        keys = np.zeros(len(rows), np.uint64)
-        for column in digests[:, band * cut.rows : (band + 1) * cut.rows].T:
-            keys = (keys ^ (keys >> np.uint64(29)) ^ column) * _MULTIPLIER
+    rows, bands = _keys(texts, cut)
+    for keys in bands:
         order = np.argsort(keys, kind="stable")
         edges = np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]])) if len(order) else np.zeros(0, np.int64)
+        release(keys)
         sizes = np.diff(edges, append=len(order))
         shared = np.repeat(sizes > 1, sizes)
         sizes = sizes[sizes > 1]
@@ -89,8 +87,8 @@ def _buckets(texts: Shingles, cut: Banding) -> Iterator[Buckets]:
         yield rows[order[shared]], np.repeat(ends, sizes), np.repeat(ends - sizes, sizes)
 
 
-def _sketches(texts: Shingles, cut: Banding) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
-    """Return the rows that may share a band with another, and their sketches (rows x slots)."""
+def _keys(texts: Shingles, cut: Banding) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return the rows that may share a band with another, and a number for each of their bands (bands x rows)."""
     rows, slots = np.flatnonzero(texts.sizes), cut.bands * cut.rows
     if 0 < len(texts.flat) <= SKETCHED:
         from rensa import RMinHashLSH
@@ -100,11 +98,16 @@ def _sketches(texts: Shingles, cut: Banding) -> tuple[NDArray[np.int64], NDArray
         rows = rows[np.array(flags, np.bool_)]
     number = np.cumsum(texts.sizes[rows] + slots) // BLOCK
     parts = np.split(rows, np.flatnonzero(np.diff(number)) + 1) if len(rows) else []
-    sketches, done = np.empty((len(rows), slots), np.uint32), 0
+    keys, done = spooled((cut.bands, len(rows)), np.uint64), 0
     for part in parts:
-        sketches[done : done + len(part)] = _rows(_digest(texts, part, slots), slots)
+        sketches = _rows(_digest(texts, part, slots), slots).reshape(-1, cut.bands, cut.rows)
+        mixed = np.zeros(sketches.shape[:2], np.uint64)
+        for column in np.moveaxis(sketches, 2, 0):
+            mixed = (mixed ^ (mixed >> np.uint64(29)) ^ column) * _MULTIPLIER
+        keys[:, done : done + len(part)] = mixed.T
+        release(keys)
         done += len(part)
-    return rows, sketches
+    return rows, keys
 
 
 def _digest(texts: Shingles, rows: NDArray[np.int64], slots: int) -> Any:

@@ -10,6 +10,7 @@ million have the same number with a chance of about 0.05; one such pair changes 
 from __future__ import annotations
 
 import functools
+import math
 import mmap
 import re
 import tempfile
@@ -77,11 +78,24 @@ class Shingles:
 
     def release(self) -> None:
         """Let go of the pages of temporary files that were read; they come back when they are read again."""
-        mapped = [self.flat, *([self._ones] if "_ones" in self.__dict__ else [])]
-        for values in mapped:
-            pages = getattr(values, "_mmap", None)
-            if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
-                pages.madvise(mmap.MADV_DONTNEED)
+        release(self.flat)
+        if "_ones" in self.__dict__:
+            release(self._ones)
+
+
+def release(values: NDArray[Any]) -> None:
+    """Let go of the pages of an array that is mapped from a file; they come back when they are read again."""
+    pages = getattr(values, "_mmap", None)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def spooled(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return an array of zeros: in memory, or mapped from a temporary file where it has more than `HELD` elements."""
+    if math.prod(shape) <= HELD:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, mode="w+", shape=shape)  # it keeps the content
 
 
 def hash_texts(texts: Iterable[str], workers: int = 1, ray: str | None = None) -> Shingles:
@@ -229,12 +243,9 @@ def _csr(flat: NDArray[np.int64], ones: NDArray[np.int8], offsets: NDArray[np.in
 
 def _ones(count: int) -> NDArray[np.int8]:
     """Return ones; as many as are not held in memory are those of a temporary file, as the shingles are."""
-    if count <= HELD:
-        return np.ones(count, np.int8)
-    with tempfile.TemporaryFile() as file:
-        mapped = np.memmap(file, np.int8, mode="w+", shape=count)  # it keeps the content
-    mapped[:] = 1
-    return mapped
+    ones = spooled((count,), np.int8)
+    ones[:] = 1
+    return ones
 
 
 def _pick(flat: NDArray[np.int64], counts: NDArray[np.int64], texts: NDArray[np.bool_]) -> NDArray[np.int64]:
