@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lextune.core.errors import shorten
@@ -56,14 +56,20 @@ class Places:
         """Return the id of the document of a place."""
         return self.ids[self.documents[place]]
 
-    def excerpts(self, documents: Iterable[Document], wanted: Sequence[int]) -> list[str]:
-        """Return the beginnings of the texts at some places, read from the same documents in the same order."""
+    def visit(self, documents: Iterable[Document], wanted: Iterable[int]) -> Iterator[tuple[Document, list[int]]]:
+        """Yield the documents that some places are in, each with those places.
+
+        Args:
+            documents: the same ones, in the same order.
+            wanted: places.
+        """
         by_document: dict[int, list[int]] = {}
-        for number, place in enumerate(wanted):
-            by_document.setdefault(self.documents[place], []).append(number)
-        texts = [""] * len(wanted)
+        for place in wanted:
+            by_document.setdefault(self.documents[place], []).append(place)
         for position, document in enumerate(documents):
-            for number in by_document.get(position, ()):
-                start, end = self.starts[wanted[number]], self.ends[wanted[number]]
-                texts[number] = shorten(document.text[start:end])
-        return texts
+            if position in by_document:
+                yield document, by_document[position]
+
+    def excerpt(self, document: Document, place: int) -> str:
+        """Return the beginning of the text at a place."""
+        return shorten(document.text[self.starts[place] : self.ends[place]])

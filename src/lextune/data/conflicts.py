@@ -12,10 +12,13 @@ clause about parties. A field that a document does not list was not looked for t
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from lextune.core.errors import shorten
@@ -31,6 +34,8 @@ LISTED = 20  # places that a conflict names; all are counted
 
 Kind = Literal["annotators", "fields", "unlabelled", "answers"]
 Labels = frozenset[tuple[str, str]]  # field and what it says: "" where a span was quoted, else the short answer
+_Labelled = dict[int, Labels]
+_Texts = dict[int, str]
 
 
 class Place(NamedTuple):
@@ -61,13 +66,15 @@ class Conflict(NamedTuple):
 
 @dataclass
 class _Units:
-    """What is compared: where each sentence or row stands, and its labels. Equal sets of labels are kept once."""
+    """What is compared: where each sentence or row stands, a number for its labels, and which fields were looked for.
+
+    Labels themselves, of which every row may have its own, are looked up for what is found.
+    """
 
     places: Places = field(default_factory=Places)
-    labels: array[int] = field(default_factory=lambda: array("l"))
+    labels: array[int] = field(default_factory=lambda: array("q"))
     annotators: list[str | None] = field(default_factory=list)
-    assessed: list[int] = field(default_factory=list)
-    label_sets: dict[Labels, int] = field(default_factory=dict)
+    assessed: array[int] = field(default_factory=lambda: array("q"))
     field_sets: dict[frozenset[str], int] = field(default_factory=dict)
 
     def read(self, documents: Iterable[Document]) -> Iterator[str]:
@@ -76,10 +83,33 @@ class _Units:
             self.places.open(document)
             self.annotators.append(document.annotator)
             self.assessed.append(self.field_sets.setdefault(frozenset(document.labels), len(self.field_sets)))
-            for start, end, labels, text in _units(document):
+            labelling = _labelling(document)
+            if labelling is None:
+                continue
+            for start, end, text in clauses(document):
                 self.places.add(start, end)
-                self.labels.append(self.label_sets.setdefault(labels, len(self.label_sets)))
+                self.labels.append(_number(labelling(start, end)))
                 yield text
+
+    def doubtful(self, family: Sequence[int]) -> bool:
+        """Say whether units alike are in several documents and not all labelled alike, and no page furniture."""
+        places = Counter(self.places.documents[i] for i in family)
+        return len({self.labels[i] for i in family}) > 1 and len(places) > 1 and max(places.values()) < FURNITURE
+
+    def look_up(self, documents: Iterable[Document], families: Sequence[Sequence[int]]) -> tuple[_Labelled, _Texts]:
+        """Return the labels of the units of some families, and the beginning of the text of the first of each."""
+        firsts = {family[0] for family in families}
+        known: dict[Labels, Labels] = {}
+        labels, texts = {}, {}
+        for document, units in self.places.visit(documents, chain.from_iterable(families)):
+            labelling = _labelling(document)
+            assert labelling is not None  # it has units
+            for unit in units:
+                found = labelling(self.places.starts[unit], self.places.ends[unit])
+                labels[unit] = known.setdefault(found, found)
+                if unit in firsts:
+                    texts[unit] = self.places.excerpt(document, unit)
+        return labels, texts
 
     def annotator(self, unit: int) -> str | None:
         """Return who labelled a unit."""
@@ -90,49 +120,53 @@ def conflicts(read: Callable[[], Iterable[Document]]) -> Iterator[Conflict]:
     """Yield the label conflicts of documents, those of most places first.
 
     Args:
-        read: opens the documents; called twice, the second time for the texts of what was found.
+        read: opens the documents; called twice, the second time for the texts and labels of what was found.
     """
     units = _Units()
     near = near_duplicates(units.read(read()), THRESHOLD)
-    labels, fields = list(units.label_sets), list(units.field_sets)
-    found: list[tuple[Kind, tuple[int, ...], dict[tuple[str, str], tuple[int, int]]]] = []
-    for family in near.repeated():
-        places = Counter(units.places.documents[i] for i in family)
-        if len({units.labels[i] for i in family}) == 1 or len(places) == 1 or max(places.values()) >= FURNITURE:
-            continue
-        sets = [labels[units.labels[i]] for i in family]
+    families = sorted(filter(units.doubtful, near.repeated()), key=lambda family: (-len(family), family))
+    labels, texts = units.look_up(read(), families)
+    fields = list(units.field_sets)
+    for family in families:
+        sets = [labels[i] for i in family]
         counts = _counts(sets, [fields[units.assessed[units.places.documents[i]]] for i in family])
         if counts:
-            found.append((_kind(units, family, sets), family, counts))
-    found.sort(key=lambda one: (-len(one[1]), one[1]))
-    texts = units.places.excerpts(read(), [family[0] for _, family, _ in found])
-    for (kind, family, counts), text in zip(found, texts, strict=True):
-        yield Conflict(
-            kind,
-            text,
-            {_name(label): count for label, count in sorted(counts.items())},
-            len(family),
-            _places(units, family, labels),
-        )
+            yield Conflict(
+                _kind(units, family, sets),
+                texts[family[0]],
+                {_name(label): count for label, count in sorted(counts.items())},
+                len(family),
+                _places(units, family, sets),
+            )
 
 
-def _units(document: Document) -> Iterator[tuple[int, int, Labels, str]]:
-    """Yield the sentences of an annotated text, or the whole of a row without spans: place, labels, wording."""
+def _labelling(document: Document) -> Callable[[int, int], Labels] | None:
+    """Return what gives the labels of a sentence by its place; None for a row whose answers are too long to compare."""
+    if document.turns or is_row(document):
+        answers = {name: label.answer for name, label in document.labels.items() if label.present}
+        if any(answer is None or len(answer) > SHORT_ANSWER for answer in answers.values()):
+            return None
+        said = frozenset((name, shorten(answer or "").casefold()) for name, answer in answers.items())
+        return lambda start, end: said
     quoted = {
         name: sorted((span for occurrences in label.spans for span in occurrences), key=lambda span: span.start)
         for name, label in document.labels.items()
         if label.spans
     }
-    row = document.turns or is_row(document)
-    answers = {name: label.answer for name, label in document.labels.items() if label.present} if row else {}
-    if any(answer is None or len(answer) > SHORT_ANSWER for answer in answers.values()):
-        return
-    said = frozenset((name, shorten(answer or "").casefold()) for name, answer in answers.items())
     reach = {name: (spans[0].start, max(span.end for span in spans)) for name, spans in quoted.items()}
-    for start, end, text in clauses(document):
+
+    def covering(start: int, end: int) -> Labels:
         near = (name for name, (first, last) in reach.items() if first < end and start < last)
-        covering = (name for name in near if _covered(start, end, quoted[name]) >= COVERED)
-        yield start, end, said if row else frozenset((name, "") for name in covering), text
+        return frozenset((name, "") for name in near if _covered(start, end, quoted[name]) >= COVERED)
+
+    return covering
+
+
+@functools.lru_cache(maxsize=4096)
+def _number(labels: Labels) -> int:
+    """Return a number of 64 bits that is the same for the same labels."""
+    digest = hashlib.blake2b(repr(sorted(labels)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def _covered(start: int, end: int, spans: Sequence[Span]) -> float:
@@ -165,18 +199,18 @@ def _kind(units: _Units, family: Sequence[int], sets: Sequence[Labels]) -> Kind:
     return "fields" if any(not (a & b) for a in some for b in some) else "unlabelled"
 
 
-def _places(units: _Units, family: Sequence[int], labels: Sequence[Labels]) -> tuple[Place, ...]:
-    common = Counter(units.labels[i] for i in family)
-    order = sorted(family, key=lambda i: (common[units.labels[i]], i))
+def _places(units: _Units, family: Sequence[int], sets: Sequence[Labels]) -> tuple[Place, ...]:
+    common = Counter(sets)
+    order = sorted(zip(family, sets, strict=True), key=lambda one: (common[one[1]], one[0]))
     return tuple(
         Place(
             units.places.id_of(i),
             units.places.starts[i],
             units.places.ends[i],
             units.annotator(i),
-            tuple(sorted(_name(label) for label in labels[units.labels[i]])),
+            tuple(sorted(map(_name, labels))),
         )
-        for i in order[:LISTED]
+        for i, labels in order[:LISTED]
     )
 
 

@@ -56,10 +56,14 @@ def clause_families(path: Path, threshold: float, ray: str | None = None) -> Ite
                 yield text
 
     families = sorted(near_duplicates(texts(), threshold, ray).repeated(), key=lambda family: (-len(family), family[0]))
-    excerpts = places.excerpts(read_jsonl(path, Document), [family[0] for family in families])
-    for family, text in zip(families, excerpts, strict=True):
+    beginnings = {
+        place: places.excerpt(document, place)
+        for document, firsts in places.visit(read_jsonl(path, Document), (family[0] for family in families))
+        for place in firsts
+    }
+    for family in families:
         yield {
-            "text": text,
+            "text": beginnings[family[0]],
             "n": len(family),
             "documents": len({places.documents[i] for i in family}),
             "places": [
