@@ -119,7 +119,7 @@ def test_a_plan_has_every_setting_of_every_stage() -> None:
 def test_with_dpo_sft_never_sees_what_preferences_are_mined_on() -> None:
     asked = changed(train={"strategy": "point"}, dpo={"kept_out": 0.3, "beta": 0.2, "pairs": {"windows": 9}})
     steps = {step.stage.name: step for step in plan(asked, "f")}
-    assert list(steps) == [name for name in ALL if name in (*ORDER, *DPO_STAGES)]
+    assert list(steps) == [name for name in ALL if name in (*ORDER, *DPO_STAGES) and name != "human_pairs"]
     readers = {name: step.inputs["examples"] for name, step in steps.items() if "examples" in step.inputs}
     assert {name for name, maker in readers.items() if maker == "keep_out"} == {"preflight", "sft", "preferences"}
     adapters = {name: step.inputs["adapter"] for name, step in steps.items() if "adapter" in step.inputs}
@@ -128,6 +128,16 @@ def test_with_dpo_sft_never_sees_what_preferences_are_mined_on() -> None:
     assert steps["preferences"].config.pairs.windows == 9
     assert "beta" not in steps["preferences"].config.model_dump_json(), "another beta mines no pairs again"
     assert steps["dpo"].config.dpo.beta == 0.2
+
+
+def test_peoples_preferences_are_checked_against_the_split_before_they_are_learnt() -> None:
+    asked = changed(train={"strategy": "point"}, dpo={"pairs": {"human": "human.jsonl"}})
+    steps = {step.stage.name: step for step in plan(asked, "f")}
+    assert steps["human_pairs"].inputs == {"split": "split"}
+    assert steps["human_pairs"].config.model_dump() == {"human": "human.jsonl"}
+    assert steps["preferences"].inputs["human"] == "human_pairs"
+    without = {step.stage.name: step for step in plan(changed(train={"strategy": "point"}, dpo={}), "f")}
+    assert "human" not in without["preferences"].inputs
 
 
 @pytest.mark.parametrize(
@@ -165,8 +175,8 @@ def test_cleaning_comes_between_import_and_split() -> None:
         ({"mix": {"share": 0.1}}, "mix.share: the strategy tag writes no text"),
         ({"task": "poetry"}, "task: no task 'poetry'\n  -> use one of clause-extraction, instruction"),
         (
-            {"train": {"strategy": "text"}},
-            "train.strategy: the task clause-extraction has no strategy 'text'\n  -> use tag or point",
+            {"task": "instruction", "train": {"strategy": "point"}},
+            "train.strategy: the task instruction has no strategy 'point'\n  -> use text",
         ),
         ({"schema_name": "clauses-48"}, "schema: no schema 'clauses-48'\n"),
     ],

@@ -21,7 +21,7 @@ from lextune.core.errors import MachineError, RecipeError
 from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config, load_recipe
 from lextune.core.stage import Context, Inputs, Stage
-from lextune.data import clean
+from lextune.data import clean, human
 from lextune.data import stages as data_stages
 from lextune.data.balance import BalanceConfig
 from lextune.data.clean import CleanConfig
@@ -142,6 +142,7 @@ TABLE: dict[str, Stage] = {
         *train_stages.STAGES,
         *search.STAGES,
         *kept_out.STAGES,
+        *human.STAGES,
         *preferences.STAGES,
         *dpo.STAGES,
         *merge.STAGES,
@@ -164,8 +165,9 @@ WIRES = {  # input name -> the stage that makes it
     "base_predictions": "predict_base",
     "evaluation": "score",
     "pairs": "preferences",
+    "human": "human_pairs",
 }
-DPO_STAGES = ("keep_out", "preferences", "dpo")
+DPO_STAGES = ("keep_out", "human_pairs", "preferences", "dpo")
 DPO_WIRES = {  # what differs with `dpo`: SFT does not see what preferences are mined on, and its adapter is trained on
     "preflight": {"examples": "keep_out"},
     "search": {"examples": "keep_out"},
@@ -183,6 +185,7 @@ ORDER = [
     "split",
     "examples",
     "keep_out",
+    "human_pairs",
     "preflight",
     "search",
     "linear",
@@ -224,6 +227,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "fingerprint": source_fingerprint,
         "strategy": recipe.train.strategy,
         "negatives": recipe.train.negatives,
+        "absent_fields": recipe.train.absent_fields,
         "engine": recipe.release.engine,
         "windows": recipe.release.parity_windows,
         "openvino": recipe.release.engine == "openvino",
@@ -233,11 +237,13 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "title": f"{recipe.name}: what fine-tuning gained",
         "release": recipe.name,
         "official_test": recipe.split.mode == "official",
+        "human": recipe.dpo.pairs.human if recipe.dpo else None,
         **({"dpo": recipe.dpo, "pairs": recipe.dpo.pairs, "kept_out": recipe.dpo.kept_out} if recipe.dpo else {}),
     }
     wanted = {"linear": recipe.task == "clause-extraction", "clean": recipe.clean is not None}
     wanted["search"] = searching
     wanted |= dict.fromkeys(DPO_STAGES, recipe.dpo is not None)
+    wanted["human"] = wanted["human_pairs"] = known["human"] is not None
     steps = []
     for name in ORDER:
         stage = TABLE[name]
@@ -405,9 +411,9 @@ def _named_files(config: Config) -> dict[str, str]:
         weights = Path(train.init_adapter) / ADAPTER_WEIGHTS
         if weights.is_file():
             found["init adapter"] = sha256_file(weights)
-    pairs = getattr(config, "pairs", None)
-    if pairs is not None and pairs.human is not None and Path(pairs.human).is_file():
-        found["human preferences"] = sha256_file(Path(pairs.human))
+    human_file = getattr(config, "human", None)
+    if human_file is not None and Path(human_file).is_file():
+        found["human preferences"] = sha256_file(Path(human_file))
     mix = getattr(config, "mix", None)
     if mix is not None and mix.share and Path(mix.source).is_file():
         found["mix file"] = sha256_file(Path(mix.source))

@@ -22,6 +22,7 @@ from lextune.data.mix import MixConfig
 from lextune.data.stages import ExamplesConfig, run_examples
 from lextune.data.synthesis import generate
 from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent, field_questions
 from lextune.expert.schema import load_schema
 from lextune.expert.task import get_task
 from lextune.expert.templates import Codec
@@ -190,6 +191,29 @@ def test_the_warnings_of_the_training_examples_are_on_disk(seal: Seal, tiny_base
     assert made.manifest.summary["note"] == "warnings: few examples, over window"
     without = run(seal, split, tiny_base, **settings)
     assert [caution["code"] for caution in without.json("warnings.json")] == ["few_examples"]
+
+
+def test_a_window_is_too_long_where_one_of_its_questions_is(
+    seal: Seal, contracts: list[Document], tiny_base: Path
+) -> None:
+    settings = {"strategy": "text", "absent_fields": 2, "max_tokens": 480}
+    made = run(seal, split_of(seal, contracts[:2], contracts[2:3]), tiny_base, **settings)
+    windows, codec, schema = (
+        list(read_jsonl(made.file("train.jsonl"), WindowExample)),
+        Codec(tiny_base),
+        load_schema("clauses-47"),
+    )
+    assert all(bool(fields) == bool(parts) for w in windows for fields, parts in zip(w.positives, w.parts, strict=True))
+    longer = sum(
+        any(
+            len(codec.prompt(q.messages)) + len(codec.answer(q.completion)) > 480
+            for q in field_questions(schema, w, Absent(2, 0))
+        )
+        for w in windows
+    )
+    (found,) = [c["numbers"] for c in made.json("warnings.json") if c["code"] == "over_window"]
+    assert 0 < longer < len(windows)
+    assert (found["longer"], found["of"]) == (longer, len(windows))
 
 
 def test_training_without_an_empty_window_is_warned_about(

@@ -20,6 +20,7 @@ from lextune.data.export import FORMATS, export, export_examples, read_examples
 from lextune.data.importers.intake import Options, find_format, import_source
 from lextune.data.importers.shapes import Conversation, conversation_document
 from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent, field_questions
 from lextune.expert.schema import load_schema
 from lextune.expert.windowing import WindowExample
 
@@ -339,7 +340,9 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, document: Document
 
 def test_a_line_that_import_would_refuse_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "MAX_LINE", 100)
-    assert "a: 1,098 bytes as a line; 100 is the most" in refused([row(text="x" * 1000)], "chat", tmp_path / "out.jsonl")
+    assert "a: 1,098 bytes as a line; 100 is the most" in refused(
+        [row(text="x" * 1000)], "chat", tmp_path / "out.jsonl"
+    )
 
 
 def test_many_refusals_make_one_report(tmp_path: Path) -> None:
@@ -402,6 +405,14 @@ def test_training_examples_are_exported_as_what_is_trained_on(tmp_path: Path, fo
     assert [d.id for d in found] == ["deed", "general-1", "deed#2"]
     assert [(*d.turns, Message(role="user", content=d.text)) for d in found] == [e.messages for e in examples]
     assert [d.labels["output"].answer for d in found] == ["{}", "A", '{"Governing Law":[1]}']
+
+
+def test_questions_are_exported_as_they_are_asked(tmp_path: Path) -> None:
+    file = tmp_path / "train.jsonl"
+    file.write_text(f"{window(1).model_dump_json()}\n")
+    asked = list(read_examples(file, SCHEMA, "text", Absent(2, 7)))
+    assert asked == list(field_questions(SCHEMA, window(1), Absent(2, 7)))
+    assert sorted(chat.completion for chat in asked) == ["The law of Ohio governs.", "null", "null"]
 
 
 def test_a_page_map_is_no_conversation(tmp_path: Path) -> None:

@@ -123,6 +123,16 @@ def test_a_contract_is_shown_by_window(codec: Codec, sealed: Callable[..., Artif
     assert {text_of(chat([one]), trained=True) for one in later} == {"{}<|im_end|>"}
 
 
+def test_a_contract_is_shown_by_question(codec: Codec, sealed: Callable[..., Artifact]) -> None:
+    dataset = sealed([contract()], window={"max_tokens": 160})
+    shown = [chat([one]) for one in preview(dataset, codec, SCHEMA, "text", n=100)]
+    assert {one.strategy for one in shown} == {"text"}
+    stated, *others = sorted(shown, key=lambda one: text_of(one, trained=True).startswith("null"))
+    assert text_of(stated, trained=True) == f"{LAW}<|im_end|>"
+    assert "\n\nGoverning Law: " in text_of(stated, trained=False).replace(LAW, "")
+    assert {text_of(one, trained=True) for one in others} == {"null<|im_end|>"}
+
+
 def test_tags_are_shown_by_sentence(codec: Codec, sealed: Callable[..., Artifact]) -> None:
     (one,) = preview(sealed([contract()]), codec, SCHEMA, "tag")
     assert isinstance(one, ShownWindow)

@@ -23,6 +23,7 @@ from lextune.evaluate.predict import (
     run_predict,
     run_predict_base,
 )
+from lextune.expert.build import LoadedModel
 from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.head import Head
@@ -144,6 +145,37 @@ def test_every_arm_answers_every_test_document(
     for document, prediction in zip(documents, arms["tuned"], strict=True):
         for answer in prediction.record.fields.values():
             assert all(document.text[q.start : q.end] == q.text for q in (answer.quotes if answer else ()))
+
+
+def test_quotes_that_stand_nowhere_are_counted_by_arm(
+    split: Artifact,
+    base: Base,
+    thresholds: Artifact,
+    documents: list[Document],
+    schema_file: str,
+    seal: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    def fill(folder: Path) -> None:
+        shutil.copytree(base.path, folder, dirs_exist_ok=True)
+        write_atomic(folder / "model.json", json.dumps({"strategy": "text", "fields": ["Law", "Term"]}))
+
+    generator = ScriptedGenerator(lambda prompt, grammar: "Words of no contract at all, however long it is.")
+    monkeypatch.setattr(LoadedModel, "generator", lambda self: generator)
+    config = PredictConfig(
+        task="clause-extraction", schema_name=schema_file, base="unused", window=WindowConfig(), engine="transformers"
+    )
+    inputs = {"split": split, "model": seal("model", fill), "thresholds": thresholds}
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = run_predict(config, inputs, out, Context())
+    tuned = _arms(out)["tuned"]
+    assert not any(answer for prediction in tuned for answer in prediction.record.fields.values())
+    count = sum(prediction.usage.outputs for prediction in tuned)
+    assert count == 2 * sum(prediction.usage.windows for prediction in tuned) > len(documents)
+    assert summary["ungrounded"] == {"tuned": count}
+    assert summary["note"] == f"dropped, as not in the document: {count} quotes of tuned"
 
 
 def _base_config(base: Base, schema: str, task: str, documents: int) -> PredictBaseConfig:

@@ -63,3 +63,9 @@ def document_of() -> Callable[[str], Document]:
         return Document(id="d", name="d.txt", sha256=digest, text=text)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_codec(tiny_base: Path) -> Codec:
+    """The codec of the tiny base."""
+    return Codec(tiny_base)

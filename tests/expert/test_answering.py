@@ -18,8 +18,8 @@ from lextune.core.records import Document, Message, Span
 from lextune.expert.answering import CHUNK, FLOOR, Expert, Identity, join
 from lextune.expert.engines.base import GenerateOptions, TagInput
 from lextune.expert.engines.scripted import ScriptedGenerator, ScriptedTagger
-from lextune.expert.readers import Passage, PointReader, Reading, TagReader
-from lextune.expert.schema import Schema
+from lextune.expert.readers import Passage, PointReader, Reading, TagReader, TextReader
+from lextune.expert.schema import Schema, load_schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
@@ -300,6 +300,52 @@ def test_a_generator_answers_through_the_same_path(
     assert law.confidence == 0.9
     assert prediction.usage.windows == prediction.usage.outputs == prediction.usage.valid + 1
     assert one.chat([Message(role="user", content="Hi")], GenerateOptions()).text == '{"Governing Law":[1]}'
+
+
+def test_words_that_a_model_wrote_are_quoted_as_they_stand(
+    tiny_base: Path, expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
+    codec = Codec(tiny_base)
+    schema = load_schema("clauses-47")
+    said = {
+        "Parties": "Acme Widgets, Inc.\nAcme\nBeta Bank\nGamma Trust",
+        "Agreement Date": "June 21, 1999",
+        "Governing Law": "The laws of the State of Ohio govern this Agreement.",
+        "Anti-Assignment": "Neither party may assign it. Assignment is void.",
+        "Renewal Term": "successive terms of one year",
+        "Effective Date": "June 21, 2001",
+        "Audit Rights": "The books may be inspected once a year.",
+        "Document Name": 'This Supply Agreement is made as of June 21, 1999 between Acme Widgets, Inc. ("Acme") and '
+        "Beta Bank.",
+    }
+
+    def script(prompt: Sequence[int], grammar: str | None) -> str:
+        asked = codec.decode(prompt).rsplit("\n\n", 1)[1]
+        return next((answer for name, answer in said.items() if asked.startswith(f"{name}:")), "null")
+
+    generator = ScriptedGenerator(script)
+    document = document_of(CONTRACT)
+    reader = TextReader(codec, generator, schema)
+    one = Expert(
+        Identity("r1", "f" * 64, "text"), schema, reader,
+        codec=codec, thresholds=Thresholds(pooled=0.01), window=WindowConfig(), generator=generator,
+    )  # fmt: skip
+    prediction = one.answer(document)
+    found = {name: answer for name, answer in prediction.record.fields.items() if answer is not None}
+    assert {name: [q.text for q in answer.quotes] for name, answer in found.items()} == {
+        "Parties": ["Acme Widgets, Inc.", "Acme", "Beta Bank"],
+        "Agreement Date": ["June 21, 1999"],
+        "Governing Law": ["The laws of the State of Ohio govern this\nAgreement."],
+        "Anti-Assignment": ["Neither party may assign it. Assignment is void."],
+        "Renewal Term": ["successive terms of one year"],
+        "Document Name": ["Supply Agreement"],
+    }
+    assert all(CONTRACT[q.start : q.end] == q.text for answer in found.values() for q in answer.quotes)
+    assert found["Agreement Date"].answer == "1999-06-21"
+    assert {answer.confidence for answer in found.values()} == {0.9}
+    usage = prediction.usage
+    assert (usage.outputs, usage.valid, usage.ungrounded) == (47 * usage.windows, 47 * usage.windows, 3)
+    assert one.chat([Message(role="user", content="x\n\nHi")], GenerateOptions()).text == "null"
 
 
 def test_a_tag_release_refuses_to_chat(expert: Callable[..., Expert]) -> None:

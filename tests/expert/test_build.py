@@ -12,6 +12,7 @@ import pytest
 from lextune.core.errors import MachineError, ModelError, RequestError
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.build import build_expert, load_model
+from lextune.expert.readers import PointReader, TextReader
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
@@ -65,10 +66,19 @@ def test_a_model_that_was_not_exported(merged: Path, clauses: Schema) -> None:
         model.generator()
 
 
-@pytest.mark.parametrize(("strategy", "kind"), [("point", Expert), ("text", WritingExpert)])
-def test_the_strategy_decides_the_expert(merged: Path, clauses: Schema, strategy: str, kind: type) -> None:
-    schema = clauses if strategy == "point" else load_schema("instruction")
-    identity = Identity("r", "h", strategy)
-    expert = build_expert(load_model(merged, "transformers"), schema, Thresholds(), WindowConfig(), identity)
+@pytest.mark.parametrize(
+    ("strategy", "schema", "kind", "reader"),
+    [
+        ("point", "clauses-47", Expert, PointReader),
+        ("text", "clauses-47", Expert, TextReader),
+        ("text", "instruction", WritingExpert, None),
+    ],
+)
+def test_the_strategy_decides_the_expert(
+    merged: Path, strategy: str, schema: str, kind: type, reader: type | None
+) -> None:
+    model, identity = load_model(merged, "transformers"), Identity("r", "h", strategy)
+    expert = build_expert(model, load_schema(schema), Thresholds(), WindowConfig(), identity)
     assert type(expert) is kind
     assert expert.strategy == strategy
+    assert reader is None or type(expert._reader) is reader

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.records import Span
-from lextune.expert.grounding import edges
+from lextune.expert.grounding import edges, ground
 from lextune.expert.schema import FieldType, SchemaField
 
 BEFORE = "Preamble.  "
@@ -107,3 +107,42 @@ def test_no_sentence_takes_long(kind: FieldType, unit: str) -> None:
     started = time.process_time()
     edges(field(kind), sentence, Span(start=0, end=len(sentence)))
     assert time.process_time() - started < 1
+
+
+SENTENCES = (
+    "This Agreement is governed by the laws of the State of Ohio.",
+    "It runs for 12 months from June 1, 1999.",
+    "Ohio is a state. The State of Ohio is one too.",
+)
+
+
+@pytest.mark.parametrize(
+    ("quotes", "places", "reason"),
+    [
+        (["the laws of the State of Ohio"], [(0, 30, 59)], "to the letter"),
+        (["the  laws\tof the State"], [(0, 30, 51)], "white space apart"),
+        (["State of Ohio. It runs"], [(0, 46, 60), (1, 0, 7)], "over the end of a sentence"),
+        (["State of Ohio", "State of Ohio"], [(0, 46, 59), (2, 21, 34)], "once for each time that it is quoted"),
+        (["Ohio is a state", "State of Ohio"], [(2, 0, 15), (2, 21, 34)], "the one beside another quote"),
+        (["state"], [(2, 10, 15)], "case is kept"),
+        (["laws of the State", "the State of Ohio"], [(0, 34, 59)], "what overlaps is one"),
+        (["This agreement is governed by the law of the State of Ohio."], [(0, 0, 60)], "alike"),
+        (["Agreement is governed by the laws of te State"], [(0, 5, 51)], "alike, by whole words"),
+        (["It runs for 13 months from June 1, 1999."], [], "another number"),
+        (["It runs for 12 months from June 1, 1998."], [], "another year"),
+        (["State of Iowa"], [], "too short to be alike"),
+        (["This Agreement is governed by the laws of France and of Spain."], [], "not alike enough"),
+        (["The fee is ten dollars a month for each seat."], [], "not there at all"),
+        ([" ".join([*SENTENCES, "And much more than the text itself has."])], [], "longer than the text"),
+        ([], [], "nothing"),
+    ],
+)
+def test_where_quotes_stand(quotes: list[str], places: list[tuple[int, int, int]], reason: str) -> None:
+    found = ground(SENTENCES, quotes)
+    assert found.places == places, reason
+    assert found.ungrounded == (len(quotes) if not places else 0)
+
+
+def test_what_is_not_there_is_counted() -> None:
+    assert ground(SENTENCES, ["laws", "no such words", "nor these"]) == ([(0, 34, 38)], 2)
+    assert ground([], ["laws"]) == ([], 1)

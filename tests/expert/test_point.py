@@ -157,7 +157,7 @@ def test_the_reader_points(tiny_base: Path) -> None:
     assert seen == [point_grammar(NAMES, 2), point_grammar(NAMES, 1)]
     assert np.argwhere(first.confidence).tolist() == [[1, 0]]
     assert first.confidence[1, 0] == pytest.approx(0.9)
-    assert (first.valid, second.valid) == (True, False)
+    assert [(r.outputs, r.valid) for r in (first, second)] == [(1, True), (1, False)]
     assert not second.confidence.any()
     assert first.prompt_tokens == len(codec.prompt(point_messages(SCHEMA, "", ["One.", "Ohio law."])))
 
@@ -165,8 +165,8 @@ def test_the_reader_points(tiny_base: Path) -> None:
 def test_a_free_reader_gives_no_grammar_and_repairs_nothing(tiny_base: Path) -> None:
     passage = Passage("", ["One.", "Two."])
     kept = PointReader(Codec(tiny_base), Cut(), SCHEMA).read([passage])[0]
-    assert kept.valid is True
+    assert kept.valid == 1
     assert np.argwhere(kept.confidence).tolist() == [[1, 0]]
     free = PointReader(Codec(tiny_base), Cut(), SCHEMA, constrained=False).read([passage])[0]
-    assert free.valid is False
+    assert free.valid == 0
     assert not free.confidence.any()

@@ -10,8 +10,9 @@ import pytest
 from lextune.core.errors import RecipeError
 from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import TASKS, as_chat, get_task, instruction_document
+from lextune.expert.task import TASKS, as_chats, get_task, instruction_document
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample
 
@@ -22,9 +23,21 @@ def test_clauses_teach_by_window(tiny_base: Path, clauses: Schema, document_of: 
     task = get_task("clause-extraction")
     (example,) = task.examples(document, clauses, Codec(tiny_base), WindowConfig(), "point")
     assert isinstance(example, WindowExample)
-    chat = as_chat(clauses, example)
+    (chat,) = as_chats(clauses, example, "point", Absent())
     assert chat.completion == '{"Governing Law":[1]}'
-    assert as_chat(clauses, chat) is chat
+    for strategy in ("point", "text"):
+        assert as_chats(clauses, chat, strategy, Absent()) == (chat,)
+
+
+def test_clauses_teach_by_question(tiny_base: Path, clauses: Schema, document_of: Callable[[str], Document]) -> None:
+    law = FieldLabel(parts=("Ohio law",), spans=((Span(start=0, end=8),),))
+    document = document_of("Ohio law governs. The end.").model_copy(
+        update={"labels": {name: law if name == "Governing Law" else FieldLabel() for name in clauses.names}}
+    )
+    (example,) = get_task("clause-extraction").examples(document, clauses, Codec(tiny_base), WindowConfig(), "text")
+    chats = as_chats(clauses, example, "text", Absent(2))
+    assert [chat.completion for chat in chats if chat.completion != "null"] == ["Ohio law"]
+    assert len(chats) == 3
 
 
 def test_an_instruction_teaches_its_output(tiny_base: Path) -> None:
@@ -62,7 +75,8 @@ def test_no_such_task() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "strategy", "known"), [("clause-extraction", "text", "tag or point"), ("instruction", "tag", "text")]
+    ("task", "strategy", "known"),
+    [("clause-extraction", "prose", "tag or point or text"), ("instruction", "tag", "text")],
 )
 def test_no_such_strategy(task: str, strategy: str, known: str) -> None:
     message = rf"train.strategy: the task {task} has no strategy '{strategy}'\n.*use {known}"

@@ -107,7 +107,9 @@ def test_other_weights_or_another_head_are_refused(
     assert json.loads((tmp_path / "out" / "parity.json").read_text())["passed"] is False
 
 
-@pytest.mark.parametrize(("strategy", "task"), [("text", "instruction"), ("point", "clause-extraction")])
+@pytest.mark.parametrize(
+    ("strategy", "task"), [("text", "instruction"), ("point", "clause-extraction"), ("text", "clause-extraction")]
+)
 def test_generated_answers_stay_the_same(
     compared: Callable[..., dict[str, object]], monkeypatch: pytest.MonkeyPatch, strategy: str, task: str
 ) -> None:
@@ -122,6 +124,7 @@ def test_generated_answers_stay_the_same(
     assert report["passed"] is True
     assert report["merged_fp32_same"] == 1.0
     assert report["strategy"] == strategy
+    assert report["windows"] == 3
 
 
 def test_generated_answers_of_other_weights_are_refused(compared: Callable[..., dict[str, object]]) -> None:

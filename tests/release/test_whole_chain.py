@@ -11,8 +11,9 @@ import pytest
 
 import lextune
 from lextune import pipeline
-from lextune.core.artifacts import Artifact
+from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.errors import MachineError
+from lextune.core.records import Document, Span
 from lextune.expert.weights import find_smollm2_gguf
 from lextune.pipeline import Recipe, read_recipe, run
 
@@ -53,7 +54,7 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
         "evaluate": {"base_documents": 2, "shots": 2},
         "release": {"parity_windows": 4},
     }
-    recipe, data = Recipe.model_validate(values), str(_resource("sample_contracts"))
+    recipe, data = Recipe.model_validate(values), _sample_contracts()
     made = run(recipe, out=tmp_path, data=data)
     assert [done.name for done in made] == [
         name for name in pipeline.ORDER if name not in ("clean", "search", *pipeline.DPO_STAGES)
@@ -76,6 +77,59 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
             assert text[quote.start : quote.end] == quote.text
     everything = lextune.load(tmp_path, engine="transformers").extract(text[:4000])
     assert set(everything.fields) == set(record.fields)
+
+
+QUOTED = """name: quoted
+fields:
+  - {name: Governing Law, type: jurisdiction, question: "The law of which state or country governs the contract?"}
+  - {name: Anti-Assignment, type: boolean, question: "Is consent needed to assign the contract?"}
+  - {name: Audit Rights, type: boolean, question: "May one party inspect the books or premises of the other?"}
+"""
+
+
+def test_contracts_to_a_release_that_quotes(tmp_path: Path) -> None:
+    """`text`: a minute of training is enough to copy a clause and to write null where there is none."""
+    (tmp_path / "quoted.yaml").write_text(QUOTED, encoding="utf-8")
+    recipe = Recipe.model_validate(
+        {
+            "name": "quoted",
+            "schema_name": str(tmp_path / "quoted.yaml"),
+            "split": {"validation": 4, "test": 2},
+            "window": {"max_tokens": 160},
+            "train": {
+                "strategy": "text", "steps": 40, "batch": 6, "lr": 1e-3, "absent_fields": 1,
+                "evaluations": 1, "evaluation_windows": 8,
+            },
+            "evaluate": {"base_documents": 1, "shots": 1},
+            "release": {"parity_windows": 4},
+        }
+    )  # fmt: skip
+    made = {done.name: done.artifact for done in run(recipe, out=tmp_path / "run", data=_sample_contracts())}
+    assert made["sft"].json("training.json")["best"]["eval_loss"] < 0.5
+    assert made["parity"].json("parity.json")["passed"]
+    assert set(made["merge"].json("model.json")["fields"]) == {"Governing Law", "Anti-Assignment", "Audit Rights"}
+
+    release = lextune.load(tmp_path / "run")
+    assert release.expert.strategy == "text"
+    contract = next(read_jsonl(made["split"].file("test.jsonl"), Document))
+    prediction = release.predict(contract)
+    fields, usage = prediction.record.fields, prediction.usage
+    assert usage.outputs == 3 * usage.windows > 3
+    assert usage.valid > 0.9 * usage.outputs
+    for answer in fields.values():
+        for quote in answer.quotes if answer else ():
+            assert contract.text[quote.start : quote.end] == quote.text
+    law = fields["Governing Law"]
+    assert law is not None
+    assert any(quote.start < span.end and span.start < quote.end for quote in law.quotes for span in _spans(contract))
+
+
+def _sample_contracts() -> str:
+    return str(_resource("sample_contracts"))
+
+
+def _spans(contract: Document) -> list[Span]:
+    return [span for spans in contract.labels["Governing Law"].spans for span in spans]
 
 
 def test_instructions_to_a_release_that_writes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from lextune.text.spans import (
     locate,
     merge_adjacent,
     overlaps,
+    united,
     whole_words,
 )
 
@@ -144,3 +145,33 @@ def test_merging_covers_the_same_characters_but_for_white_space(text: str, raw: 
     assert covered <= after
     assert all(text[i].isspace() for i in after - covered)
     assert merge_adjacent(text, merged) == merged
+
+
+PLACES = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(1, 5)).map(lambda p: (p[0], p[1], p[1] + p[2]))
+)
+
+
+@given(PLACES)
+def test_united_places_cover_the_same_and_none_overlaps_another(places: list[tuple[int, int, int]]) -> None:
+    def covered(found: list[tuple[int, int, int]]) -> set[tuple[int, int]]:
+        return {(key, at) for key, start, end in found for at in range(start, end)}
+
+    found = united(places)
+    assert covered(found) == covered(places)
+    assert sum(end - start for _, start, end in found) == len(covered(found))
+    assert found == sorted(found)
+
+
+def test_what_touches_stays_apart() -> None:
+    assert united([(0, 3, 5), (0, 1, 3), (1, 0, 9), (0, 4, 6)]) == [(0, 1, 3), (0, 3, 6), (1, 0, 9)]
+
+
+@given(TEXT, st.data())
+def test_a_stretch_of_the_collapsed_text_is_that_of_the_original(text: str, data: st.DataObject) -> None:
+    known = CollapsedText(text)
+    solid = [place for place, character in enumerate(known.collapsed) if character != " "]
+    if solid:
+        first, last = sorted(data.draw(st.tuples(st.sampled_from(solid), st.sampled_from(solid))))
+        span = known.span(first, last + 1)
+        assert collapse(text[span.start : span.end]) == known.collapsed[first : last + 1]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, resolve_base
+from lextune.expert.weights import Base, Binding, load_backbone, resolve_base, write_binding
 from lextune.expert.windowing import WindowExample
 
 LAW = "This Agreement is governed by the laws of the State of Ohio."
@@ -29,6 +30,36 @@ def base(tiny_base: Path, own_cache: Path) -> Base:
 @pytest.fixture
 def codec(tiny_base: Path) -> Codec:
     return Codec(tiny_base)
+
+
+@pytest.fixture
+def make_adapter(base: Base, tmp_path: Path) -> Callable[..., Path]:
+    """Write an adapter as SFT leaves it, its B away from zero."""
+    import torch
+
+    from lextune.train.adapter import add_lora
+    from lextune.train.settings import LoraSettings
+
+    def make(name: str = "sft", *, seed: int = 5, std: float = 0.05, **lora: Any) -> Path:
+        torch.manual_seed(seed)
+        model = add_lora(load_backbone(base, dtype="float32"), LoraSettings(**{"r": 4, "alpha": 8, **lora}))
+        for parameter_name, parameter in model.named_parameters():
+            if "lora_B" in parameter_name:
+                torch.nn.init.normal_(parameter, std=std)
+        model.save_pretrained(tmp_path / name)
+        hashes = {"weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
+        template = Codec(base.path).template.sha256
+        about = Binding(base=base.name, **hashes, strategy="point", template=template, fields=("Law",))
+        write_binding(tmp_path / name, about)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def adapter(make_adapter: Callable[..., Path]) -> Path:
+    """An adapter of rank 4."""
+    return make_adapter()
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lextune.expert.engines.base import WORTH_SHARING
 from lextune.train.batches import (
-    WORTH_SHARING,
     Plan,
     Row,
     Step,

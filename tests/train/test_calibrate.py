@@ -12,6 +12,7 @@ from lextune.core.stage import Context
 from lextune.expert.engines.base import TagInput
 from lextune.expert.engines.scripted import ScriptedTagger
 from lextune.expert.point import point_example
+from lextune.expert.quoting import Absent, field_questions
 from lextune.expert.readers import TagReader
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
@@ -64,7 +65,9 @@ def test_trained_fields_are_those_with_a_label(make_window: Callable[..., Window
     assert trained_fields([*windows, make_window(1)], schema, "tag") == ("Law", "Term")
     assert trained_fields([point_example(schema, make_window(1))], schema, "point") == ("Term",)
     assert trained_fields([], schema, "point") == ()
-    assert trained_fields([], schema, "text") == schema.names
+    assert trained_fields([], schema, "text") == schema.names, "free text has one field"
+    questions = field_questions(schema, make_window(1), Absent(9))
+    assert trained_fields(list(questions), schema, "text") == ("Term",), "asked of all, stated for one"
 
 
 def test_a_field_name_with_quotes_is_found_in_an_answer(make_window: Callable[..., WindowExample]) -> None:

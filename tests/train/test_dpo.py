@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,10 @@ from lextune.core.artifacts import Artifact, write_jsonl
 from lextune.core.errors import DataError, ModelError, RecipeError
 from lextune.core.records import Message
 from lextune.core.stage import Context
-from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, Binding, write_binding
+from lextune.expert.weights import Base
 from lextune.train import dpo
-from lextune.train.adapter import add_lora
 from lextune.train.batches import Plan, Row, divide
+from lextune.train.dpo import Setup
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.preference_model import PairModel
 from lextune.train.preferences import Pair
@@ -35,27 +35,6 @@ from lextune.train.settings import LoraSettings, TrainConfig
 CONFIG = TrainConfig(strategy="point", precision="fp32", lora=LoraSettings(r=4, alpha=8), checkpoint_steps=2)
 SETTINGS = DpoSettings(batch=4, lr=1e-3, evaluations=1)
 LN_2 = math.log(2)
-
-
-@pytest.fixture
-def adapter(base: Base, tmp_path: Path) -> Path:
-    """An adapter as SFT leaves it, its B away from zero."""
-    return _adapter(base, tmp_path / "sft", seed=5)
-
-
-def _adapter(base: Base, folder: Path, seed: int) -> Path:
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(seed)
-    model = add_lora(AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32), CONFIG.lora)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
-    model.save_pretrained(folder)
-    hashes = {"weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
-    template = Codec(base.path).template.sha256
-    write_binding(folder, Binding(base=base.name, **hashes, strategy="point", template=template, fields=("Law",)))
-    return folder
 
 
 def _pairs(count: int) -> list[Pair]:
@@ -74,13 +53,20 @@ def _pairs(count: int) -> list[Pair]:
     ]
 
 
+PARTS = {"train": _pairs(4), "validation": _pairs(2)}
+
+
+def _setup(base: Base, adapter: Path, **train: Any) -> Setup:
+    return Setup(base, dpo.dpo_train_config(CONFIG.model_copy(update=train), SETTINGS, adapter), SETTINGS)
+
+
 def _prepared(
     base: Base, adapter: Path, notes: Path, changed: DpoSettings = SETTINGS, **train: Any
 ) -> tuple[Prepared, TrainConfig]:
     config = dpo.dpo_train_config(CONFIG.model_copy(update=train), changed, adapter)
     pairs = {"train": _pairs(7), "validation": _pairs(9)[7:]}
-    prepared = dpo.prepare_dpo(base, pairs, config, changed, seed=0)
-    return dpo.add_reference(prepared, config, changed, notes), config
+    setup = Setup(base, config, changed)
+    return dpo.add_reference(dpo.prepare_dpo(setup, pairs, seed=0), setup, notes), config
 
 
 def _loss(prepared: Prepared, config: TrainConfig, rows: list[Row]) -> torch.Tensor:
@@ -215,10 +201,12 @@ def test_the_loss_is_that_of_trl(base: Base, adapter: Path, tmp_path: Path, chan
         assert _loss(prepared, config, rows).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_reference_of_another_adapter_is_refused(base: Base, adapter: Path, tmp_path: Path) -> None:
+def test_a_reference_of_another_adapter_is_refused(
+    base: Base, adapter: Path, make_adapter: Callable[..., Path], tmp_path: Path
+) -> None:
     notes = tmp_path / "r.json"
     _prepared(base, adapter, notes)
-    other = _adapter(base, tmp_path / "other", seed=6)
+    other = make_adapter("other", seed=6)
     with pytest.raises(ModelError, match=r"the loss before the first step is .*, and must be 0\.693147\n  -> remove"):
         _prepared(base, other, notes)
     notes.write_text("[[0, 0]]")
@@ -228,15 +216,15 @@ def test_a_reference_of_another_adapter_is_refused(base: Base, adapter: Path, tm
 
 def test_the_untuned_base_as_reference_is_refused(base: Base, adapter: Path, tmp_path: Path) -> None:
     """The naive version: adapters switched off for the reference."""
-    config = dpo.dpo_train_config(CONFIG, SETTINGS, adapter)
-    prepared = dpo.prepare_dpo(base, {"train": _pairs(4), "validation": _pairs(2)}, config, SETTINGS, seed=0)
+    setup = _setup(base, adapter)
+    prepared = dpo.prepare_dpo(setup, PARTS, seed=0)
     for name, parameter in prepared.model.named_parameters():
         if "lora_B" in name:
             parameter.data.zero_()
-    dpo.add_reference(prepared, config, SETTINGS, tmp_path / "r.json")
-    trained = dpo.prepare_dpo(base, {"train": _pairs(4), "validation": _pairs(2)}, config, SETTINGS, seed=0)
+    dpo.add_reference(prepared, setup, tmp_path / "r.json")
+    trained = dpo.prepare_dpo(setup, PARTS, seed=0)
     with pytest.raises(ModelError, match="the reference is not the model that training goes on from"):
-        dpo.add_reference(trained, config, SETTINGS, tmp_path / "r.json")
+        dpo.add_reference(trained, setup, tmp_path / "r.json")
 
 
 joint_rows = st.lists(st.tuples(st.integers(1, 90), st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=12).map(
@@ -272,7 +260,7 @@ def _train(base: Base, adapter: Path, out: Path, changed: DpoSettings, report: A
     out.mkdir(exist_ok=True)
     config = dpo.dpo_train_config(CONFIG, changed, adapter)
     pairs = {"train": _pairs(10), "validation": _pairs(12)[10:]}
-    return dpo.train_dpo(base, pairs, config, changed, out, RunOptions(3, report))
+    return dpo.train_dpo(Setup(base, config, changed), pairs, out, RunOptions(3, report))
 
 
 def test_a_killed_run_ends_with_the_same_adapter_and_keeps_its_reference(
@@ -337,9 +325,9 @@ def test_what_dpo_cannot_go_on_from_is_refused(train: dict[str, Any], message: s
 
 
 def test_the_stage_writes_an_adapter_bound_as_that_of_sft(
-    base: Base, seal: Callable[..., Artifact], tmp_path: Path
+    base: Base, seal: Callable[..., Artifact], adapter: Path
 ) -> None:
-    sft = seal("adapter", lambda f: _adapter(base, f, 5) and None)
+    sft = seal("adapter", lambda f: shutil.copytree(adapter, f, dirs_exist_ok=True) and None)
     long = _pairs(1)[0].model_copy(update={"document_id": "long", "rejected": "x " * 3000})
     pairs = seal("pairs", lambda f: write_jsonl(f / "pairs.jsonl", [*_pairs(12), long]) * 0)
     config = dpo.DpoConfig(base=base.name, train=CONFIG, dpo=SETTINGS)
@@ -358,12 +346,10 @@ def test_the_stage_writes_an_adapter_bound_as_that_of_sft(
 
 
 def test_pairs_that_are_all_too_long_are_refused(base: Base, adapter: Path, tmp_path: Path) -> None:
-    config = dpo.dpo_train_config(CONFIG.model_copy(update={"max_tokens": 32}), SETTINGS, adapter)
-    with pytest.raises(DataError, match="all 2 train pair examples are longer than 32 tokens"):
-        dpo.prepare_dpo(base, {"train": _pairs(2), "validation": _pairs(2)}, config, SETTINGS, 0)
+    with pytest.raises(DataError, match="all 4 train pair examples are longer than 32 tokens"):
+        dpo.prepare_dpo(_setup(base, adapter, max_tokens=32), PARTS, 0)
 
 
 def test_an_adapter_of_another_rank_is_refused(base: Base, adapter: Path) -> None:
-    config = dpo.dpo_train_config(CONFIG.model_copy(update={"lora": LoraSettings(r=8)}), SETTINGS, adapter)
     with pytest.raises(ModelError, match=r"rank 4 \(asked for: 8\)"):
-        dpo.prepare_dpo(base, {"train": _pairs(2), "validation": _pairs(2)}, config, SETTINGS, 0)
+        dpo.prepare_dpo(_setup(base, adapter, lora=LoraSettings(r=8)), PARTS, 0)

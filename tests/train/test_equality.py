@@ -12,12 +12,16 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
+from lextune.expert.quoting import Absent, question_messages
+from lextune.expert.schema import load_schema
+from lextune.expert.task import as_chats
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
 from lextune.train import chat, tag
 from lextune.train.adapter import add_lora
 from lextune.train.batches import Pass, Row, divide, together, tokens_of
+from lextune.train.chat import chat_row
 from lextune.train.kernels import BLOCK
 from lextune.train.loss import CHUNK, token_losses
 from lextune.train.models import CausalModel, TagModel
@@ -160,6 +164,37 @@ def test_a_shared_text_is_the_same_as_a_row_a_question(base: Base, text: int) ->
     padded = _gradients(_causal(base, PADDED), chat.passes(0, PADDED), divide(apart, PADDED))
     found = _gradients(_causal(base, PACKED), chat.passes(0, PACKED), divide(shared, PACKED))
     _assert_equal(found, padded)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_the_questions_of_a_window_share_it_and_equal_one_row_each(
+    base: Base, codec: Codec, make_window: Callable[..., WindowExample], stated: bool
+) -> None:
+    schema = load_schema("clauses-47")
+    texts = tuple(f"{number}. {text}" for number in range(4) for text in make_window(0).texts)
+    rows = tuple((7,) if stated and number == 5 else () for number in range(len(texts)))
+    two = [
+        WindowExample(
+            document_id="d", index=n, heading="Law", texts=texts[n:], positives=rows[n:], ignored=((),) * (16 - n)
+        )
+        for n in (0, 1)
+    ]
+    chats = [c for window in two for c in as_chats(schema, window, "text", Absent(3))]
+    apart = [chat_row(each, codec) for each in chats]
+    shared = together(apart, lambda row: row.extra, chat.ONE_TEXT)
+    assert [row.examples for row in shared] == [3 + stated, 3 + stated], "a row for each window"
+    alone = len(codec.prompt(question_messages(schema.fields[0], "Law", texts)))
+    assert len(shared[0].prefix) > 0.8 * alone, "the window is in the root"
+    assert [sum(map(sum, row.learnt)) for row in shared] == [
+        sum(len(codec.answer(c.completion)) for c in chats if c.text_id == f"d: window {n}") for n in (0, 1)
+    ]
+    padded = _gradients(_causal(base, PADDED), chat.passes(0, PADDED), divide(apart, PADDED))
+    _assert_equal(_gradients(_causal(base, PACKED), chat.passes(0, PACKED), divide(shared, PACKED)), padded)
+    losses = []
+    for config, each in ((PADDED, apart), (PACKED, shared)):
+        passes, model = chat.passes(0, config), _causal(base, config)
+        losses.append(sum(float(model(**passes.tensors(one)).detach()) for one in divide(each, config)))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.mark.parametrize("system", [64, 200])

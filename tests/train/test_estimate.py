@@ -13,7 +13,8 @@ from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
 from lextune.train import estimate
 from lextune.train.batches import Pass, Plan, Row
-from lextune.train.estimate import Verdict, count_tokens, estimate_run, size
+from lextune.train.dpo_settings import DpoSettings, PairSettings
+from lextune.train.estimate import Speed, Tokens, Verdict, count_tokens, estimate_dpo, estimate_run, size
 from lextune.train.settings import LoraSettings, TrainConfig
 
 
@@ -118,3 +119,18 @@ def test_a_run_of_one_pass_is_scaled_by_its_speed(make_window: Callable[..., Win
     config = _config(strategy="tag", batch=1, steps=1)
     prepared = prepare_tag(base, {"train": [make_window(0)], "validation": [make_window(1)]}, 3, config, 0)
     assert estimate_run(prepared, config, 0)[1].training >= 0
+
+
+def test_dpo_is_estimated_by_the_speed_of_sft() -> None:
+    """By hand: 10 prompts of 80 tokens, 30 answers of 20; of 30 pairs 27 are learnt twice, 3 read in 2 evaluations."""
+    tokens = Tokens(trained=1, learnt=1, evaluated=1, mean=100.0, longest=1, answer=20.0)
+    settings = DpoSettings(pairs=PairSettings(windows=10, samples=2), epochs=2, evaluations=2, validation=0.1)
+    found = estimate_dpo(settings, 50, tokens, Speed(trained=0.02, read=0.01))
+    assert found.pairs == 30
+    assert found.mining == pytest.approx((10 * 80 + 30 * 20 * 4) * 0.01)
+    assert found.training == pytest.approx(120 * (2 * 27 * 0.02 + (30 + 2 * 3) * 0.01), abs=0.1)
+    few = estimate_dpo(settings.model_copy(update={"steps": 1, "batch": 4}), 50, tokens, Speed(0.02, 0.01))
+    assert few.training == pytest.approx(120 * (4 * 0.02 + 36 * 0.01), abs=0.1)
+    assert estimate_dpo(settings, 4, tokens, Speed(0.02, 0.01)).pairs == 12
+    capped = settings.model_copy(update={"pairs": PairSettings(windows=5000, per_kind=100)})
+    assert estimate_dpo(capped, 5000, tokens, Speed(0.02, 0.01)).pairs == 600

@@ -150,6 +150,32 @@ def test_what_is_written_is_marked_by_the_words_it_shares(base: Base, monkeypatc
     assert metric(model) == pytest.approx((1 + 1 / 4 + 0) / 3)
 
 
+@pytest.mark.parametrize(
+    ("stated", "absent", "score"),
+    [("five years", "null", 1.0), ("null", "null", 2 / 3), ("five years", "Invoices are paid", 0.8)],
+)
+def test_what_is_quoted_is_marked_by_fields(
+    base: Base, schema: Schema, monkeypatch: pytest.MonkeyPatch, stated: str, absent: str, score: float
+) -> None:
+    """Two documents state a law, which is found, and two a term, which is found, missed, or found in all four."""
+    model, codec = CausalModel(base, TrainConfig(strategy="text")), Codec(base.path)
+
+    def answer(prompt: Sequence[int]) -> str:
+        window, question = codec.decode(prompt).rsplit("\n\n", 1)
+        if question.startswith("Law:"):
+            return LAW if LAW in window else "null"
+        assert question.startswith("Term:"), "the field that training did not assess is not asked"
+        return stated if TERM in window else absent
+
+    def generate(self: Any, prompts: Sequence[Sequence[int]], options: Any, grammars: Any = None) -> list[Any]:
+        from lextune.expert.engines.base import Generation
+
+        return [Generation(text=answer(prompt), ids=(1,), prompt_tokens=1) for prompt in prompts]
+
+    monkeypatch.setattr(TransformersEngine, "generate", generate)
+    assert _metric(base, schema, "text")(model) == pytest.approx(score)
+
+
 def test_documents_without_a_clause_are_refused(base: Base, schema: Schema) -> None:
     for documents in ([], [_document(0)]):
         with pytest.raises(DataError, match=f"nothing is to be found in the {len(documents)} validation documents"):

@@ -11,8 +11,19 @@ from hypothesis import strategies as st
 
 from lextune.expert.point import point_answer
 from lextune.expert.schema import Schema, SchemaField
-from lextune.expert.windowing import WindowExample
-from lextune.train.mistakes import LEFT_OPEN, OTHER_WORDS, RIGHT, judge_point, judge_text, point_mistakes, text_mistakes
+from lextune.expert.windowing import Part, WindowExample
+from lextune.train.mistakes import (
+    LEFT_OPEN,
+    MORE_WORDS,
+    OTHER_WORDS,
+    RIGHT,
+    judge_point,
+    judge_quotes,
+    judge_text,
+    point_mistakes,
+    quote_mistakes,
+    text_mistakes,
+)
 
 SCHEMA = Schema(
     name="small",
@@ -112,6 +123,80 @@ WRITTEN = [
 @pytest.mark.parametrize(("gold", "text", "kind", "reason"), WRITTEN)
 def test_a_written_answer(gold: str, text: str, kind: str | None, reason: str) -> None:
     assert judge_text(gold, text) == (kind, reason)
+
+
+QUOTING = WindowExample(
+    document_id="d",
+    index=0,
+    heading="",
+    texts=(
+        "Ohio law governs this Agreement.",
+        "Its courts decide, and nobody else.",
+        "It runs for five years.",
+        "Ohio law governs the annex too.",
+        "Invoices are sent.",
+    ),
+    positives=((0,), (0,), (1,), (), ()),
+    ignored=((), (), (), (0,), ()),
+    parts=((Part(0, 0, 16),), (Part(0, 0, 17),), (), (), ()),
+)
+LAW, TERM, AUDIT = range(3)
+
+QUOTED = [
+    (LAW, "Ohio law governs\nIts courts decide", None, RIGHT),
+    (LAW, "Ohio  law governs\n\nIts courts decide\n", None, RIGHT),
+    (LAW, "Ohio law governs this Agreement.\nIts courts decide", None, MORE_WORDS),
+    (LAW, "Ohio law governs this Agreement. Its courts decide, and nobody else.", None, MORE_WORDS),
+    (LAW, "Ohio law governs\nIts courts decide\nOhio law governs the annex too.", None, LEFT_OPEN),
+    (LAW, "Ohio law governs", "cut_quote", "Law is cut short"),
+    (LAW, "law governs\nIts courts decide", "cut_quote", "Law is cut short"),
+    (LAW, "Ohio law governs the annex too.", "cut_quote", "Law is cut short"),
+    (LAW, "null", "missed", "Law is left out"),
+    (LAW, "N/A", "missed", "Law is left out"),
+    (LAW, "", "missed", "Law is left out"),
+    (LAW, "It runs for five years.", "wrong_field", "what states Term is given for Law"),
+    (LAW, "Invoices are sent.", "invented", "Law has another answer than it is given"),
+    (LAW, "Ohio law governs\nInvoices are sent.", "invented", "Law has another answer than it is given"),
+    (LAW, "Texas law governs\nIts courts decide", "invented", "it has words that the text does not have"),
+    (LAW, '{"Law":"Ohio law governs"}', "invented", "it has words that the text does not have"),
+    (TERM, "It runs for five years.", None, RIGHT),
+    (TERM, "five years", "cut_quote", "Term is cut short"),
+    (AUDIT, "null", None, RIGHT),
+    (AUDIT, " null\n", None, RIGHT),
+    (AUDIT, "None", "null_form", "null is not written null"),
+    (AUDIT, "not specified", "null_form", "null is not written null"),
+    (AUDIT, "", "null_form", "null is not written null"),
+    (AUDIT, "Invoices are sent.", "invented", "Audit is not there"),
+    (AUDIT, "Ohio law governs", "invented", "Audit is not there"),
+    (AUDIT, "The books may be inspected.", "invented", "it has words that the text does not have"),
+]
+
+
+@pytest.mark.parametrize(("number", "text", "kind", "reason"), QUOTED)
+def test_a_quoted_answer(number: int, text: str, kind: str | None, reason: str) -> None:
+    assert judge_quotes(SCHEMA, QUOTING, number, text) == (kind, reason)
+
+
+@pytest.mark.parametrize("text", ["null", "Ohio law governs\nIts courts decide"])
+def test_a_quoted_answer_that_does_not_end_is_malformed(text: str) -> None:
+    assert judge_quotes(SCHEMA, QUOTING, LAW, text, stopped=False) == ("malformed", "it does not come to an end")
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    ("number", "kinds"),
+    [
+        (LAW, {"missed", "wrong_field", "invented", "cut_quote"}),
+        (TERM, {"missed", "wrong_field", "invented", "cut_quote"}),
+        (AUDIT, {"null_form", "invented"}),
+    ],
+)
+def test_edits_of_quotes_make_the_mistake_they_are_named_for(number: int, kinds: set[str], seed: int) -> None:
+    made = quote_mistakes(SCHEMA, QUOTING, number, random.Random(seed))
+    assert {kind for kind, _ in made} == kinds
+    for kind, text in made:
+        found = judge_quotes(SCHEMA, QUOTING, number, text).kind
+        assert found == kind or (kind, found) == ("invented", "wrong_field"), "a sentence may be another field's"
 
 
 rows = st.lists(st.lists(st.integers(0, 3), max_size=2, unique=True).map(tuple), min_size=5, max_size=5)

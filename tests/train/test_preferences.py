@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_jsonl
 from lextune.core.errors import DataError
-from lextune.core.records import Document, FieldLabel, Message
+from lextune.core.records import Message, Preference
 from lextune.core.stage import Context
 from lextune.expert.engines.base import GenerateOptions, Generation
 from lextune.expert.point import ChatExample
@@ -24,7 +24,7 @@ from lextune.expert.windowing import WindowExample
 from lextune.train import preferences
 from lextune.train.dpo_settings import PairSettings
 from lextune.train.mistakes import KINDS, OTHER_WORDS, RIGHT
-from lextune.train.preferences import Answer, Asked, Pair, choose_asked, choose_pairs, draw_answers, human_pairs
+from lextune.train.preferences import Answer, Asked, Pair, choose_asked, choose_pairs, draw_answers
 
 SCHEMA = """name: small
 fields:
@@ -80,7 +80,14 @@ def mine(
 ) -> Callable[..., Artifact]:
     """Run the stage on kept-out examples with prepared answers."""
 
-    def run(examples: Sequence[Any], generator: Scripted, strategy: str = "point", **pairs: Any) -> Artifact:
+    def run(
+        examples: Sequence[Any],
+        generator: Scripted,
+        strategy: str = "point",
+        *,
+        human: Sequence[Preference] = (),
+        **pairs: Any,
+    ) -> Artifact:
         monkeypatch.setattr(preferences, "merge", lambda base, adapter, out: out.mkdir(parents=True))
         loaded = type("Loaded", (), {"generator": lambda self: generator})
         monkeypatch.setattr(preferences, "load_model", lambda folder, engine: loaded())
@@ -88,7 +95,9 @@ def mine(
             "examples": seal("examples", lambda f: write_jsonl(f / "kept_out.jsonl", examples) * 0),
             "adapter": seal("adapter", lambda f: (f / "a").write_text("a") * 0),
         }
-        schema = schema_file if strategy == "point" else "instruction"
+        if human:
+            inputs["human"] = seal("human_pairs", lambda f: write_jsonl(f / "preferences.jsonl", human) * 0)
+        schema = schema_file if isinstance(examples[0], WindowExample) else "instruction"
         config = _config(base, schema, strategy, **pairs)
         return seal("pairs", lambda f: preferences.run_preferences(config, inputs, f, Context(1)))
 
@@ -167,6 +176,31 @@ def test_written_answers_are_judged_too(mine: Callable[..., Artifact]) -> None:
     found = {kind: each["own"] for kind, each in counts["kinds"].items() if each["own"]}
     assert sum(found.values()) + counts["dropped"].get(OTHER_WORDS, 0) == 6
     assert set(found) >= {"missed", "null_form"}
+
+
+def test_quoted_clauses_are_judged_against_their_window(
+    mine: Callable[..., Artifact], make_window: Callable[..., WindowExample]
+) -> None:
+    said = ["null", "N/A", "Invoices are sent at the end of each month.", "This Agreement is governed", "Made up."]
+    generator = Scripted(lambda o, n: Answer(said[n % 5], n % 7 != 6))
+    two = make_window(0).model_copy(update={"document_id": "two", "positives": ((0,), (1,), (), ())})
+    examples = [two, *(make_window(n) for n in range(8)), *map(_empty, range(8))]
+    made = mine(examples, generator, "text", samples=2, made=3)
+    pairs = list(read_jsonl(made.file("pairs.jsonl"), Pair))
+    counts = made.json("pairs.json")
+    assert counts["asked"] == 2 + 8 * 2 + 8 * 3, "what a window states, and what it does not (one field is left open)"
+    assert counts["free_validity"] is None
+    assert {o.max_tokens for o in generator.asked} == {256}
+    assert {p.kind for p in pairs} == set(KINDS)
+    assert all(counts["kinds"][kind]["own"] for kind in ("malformed", "invented", "missed", "null_form"))
+    for pair in pairs:
+        assert pair.messages[-1].content.rsplit("\n\n", 1)[1].split(":")[0] in ("Law", "Term", "Audit")
+        assert pair.chosen == "null" or pair.chosen in pair.messages[-1].content
+        assert (pair.kind == "null_form") <= (pair.chosen == "null")
+        assert (pair.kind in ("missed", "cut_quote", "wrong_field")) <= (pair.chosen != "null")
+    drops = [json.loads(line) for line in made.file("drops.jsonl").read_text().splitlines()]
+    assert any(d["where"].startswith("d0: window 0, Law, answer ") for d in drops)
+    assert made.manifest.summary["n_in"] == made.manifest.summary["n_out"] + made.manifest.summary["n_dropped"]
 
 
 def test_answers_without_a_mistake_are_refused(mine: Callable[..., Artifact]) -> None:
@@ -257,62 +291,30 @@ def test_a_killed_generation_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [c[0] for c in calls] == [0, 0, 16, 16, 16, 16, 32, 32]
 
 
-def _human(tmp_path: Path, *rows: object) -> Path:
-    path = tmp_path / "human.jsonl"
-    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
-    return path
-
-
 def test_people_s_preferences_are_added(
-    mine: Callable[..., Artifact], tmp_path: Path, make_window: Callable[..., WindowExample]
+    mine: Callable[..., Artifact], make_window: Callable[..., WindowExample]
 ) -> None:
-    from lextune.data.export import export
-
-    document = Document(
-        id="h", name="h", sha256="0" * 64, text="Which law?", rejected="Texas.",
-        labels={"output": FieldLabel(parts=("Ohio.",), answer="Ohio.")},
-    )  # fmt: skip
-    path = tmp_path / "human.jsonl"
-    export([document], "preference", path)
-    made = mine([make_window(0)], Scripted(lambda o, n: Answer("{}", True)), samples=0, made=0, human=str(path))
+    asked = (Message(role="user", content="Which law?"),)
+    human = [Preference(line=n, messages=asked, chosen="Ohio.", rejected=f"Texas {n}.") for n in (1, 3)]
+    made = mine([make_window(0)], Scripted(lambda o, n: Answer("{}", True)), human=human, samples=0, made=0)
     pairs = list(read_jsonl(made.file("pairs.jsonl"), Pair))
-    assert [(p.kind, p.chosen, p.rejected) for p in pairs if p.kind == "human"] == [("human", "Ohio.", "Texas.")]
-    assert pairs[-1].messages == (Message(role="user", content="Which law?"),)
-    assert made.json("pairs.json")["human"] == 1
-    assert made.manifest.summary["n_out"] == 2
-
-
-PROMPT = [{"role": "user", "content": "Which law?"}]
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ("{", r"human.jsonl:1: no preference: Invalid JSON"),
-        ({"prompt": PROMPT, "chosen": "a"}, r"human.jsonl:1: no preference: rejected: Field required\n  -> write"),
-        ({"prompt": PROMPT, "chosen": PROMPT, "rejected": "b"}, "an answer is one message of the assistant"),
-        ({"prompt": [], "chosen": "a", "rejected": "b"}, "an answer is one message of the assistant"),
-        ({"prompt": PROMPT, "chosen": "a", "rejected": "a"}, "the chosen answer and the rejected one are the same"),
-    ],
-)
-def test_what_is_no_preference_is_refused(row: object, message: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=message):
-        list(human_pairs(_human(tmp_path, row)))
-
-
-def test_a_file_of_preferences_that_is_missing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"dpo.pairs.human: .*none.jsonl: no such file of preferences\n  -> give a JSON"
-    ):
-        list(human_pairs(tmp_path / "none.jsonl"))
+    assert [(p.document_id, p.rejected) for p in pairs if p.kind == "human"] == [
+        ("human-1", "Texas 1."),
+        ("human-3", "Texas 3."),
+    ]
+    assert pairs[-1].messages == asked
+    assert made.json("pairs.json")["human"] == 2
+    assert made.manifest.summary["n_out"] == 3
 
 
 def test_the_prompt_is_the_one_that_is_served(base: Base, make_window: Callable[..., WindowExample]) -> None:
     from lextune.expert.point import point_messages
+    from lextune.expert.quoting import Absent
     from lextune.expert.schema import load_schema
-    from lextune.expert.task import as_chat
+    from lextune.expert.task import as_chats
 
     schema, window = load_schema("clauses-47"), make_window(1, heading="Term")
     codec = Codec(base.path)
     served = codec.prompt(point_messages(schema, window.heading, window.texts))
-    assert codec.prompt(as_chat(schema, window).messages) == served
+    (chat,) = as_chats(schema, window, "point", Absent())
+    assert codec.prompt(chat.messages) == served

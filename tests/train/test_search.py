@@ -120,7 +120,7 @@ def test_a_search_of_four_trials(
     values["epochs"] = chosen["settings"]["train.epochs"]
     config = make_config().model_copy(update={"train": changed(TRAIN, values)})
     schema = load_schema(config.schema_name)
-    examples = {part: read_examples(inputs["examples"], part, "tag", schema) for part in ("train", "validation")}
+    examples = read_examples(inputs["examples"], config.train, schema, 5)
     again = train(prepare(config, base, examples, schema, 5), config.train, tmp_path / "again", RunOptions(5))
     assert again["best"]["eval_loss"] == chosen["objectives"]["loss"], "its settings give what it found"
 

@@ -25,7 +25,7 @@ from lextune.train.settings import LoraSettings, TrainConfig
 from lextune.train.stages import (
     CalibrateConfig,
     LinearConfig,
-    SftConfig,
+    PreflightConfig,
     run_calibrate,
     run_linear,
     run_preflight,
@@ -58,12 +58,12 @@ def examples(windows: dict[str, list[WindowExample]], seal: Callable[..., Artifa
     return seal("examples", fill, {"task": "clause-extraction"})
 
 
-def _config(base: Base, schema: str, task: str = "clause-extraction", **train: Any) -> SftConfig:
+def _config(base: Base, schema: str, task: str = "clause-extraction", **train: Any) -> PreflightConfig:
     settings = TrainConfig(batch=4, steps=2, lora=LoraSettings(r=2), **train)
-    return SftConfig(task=task, schema_name=schema, base=base.name, window=WindowConfig(), train=settings)
+    return PreflightConfig(task=task, schema_name=schema, base=base.name, window=WindowConfig(), train=settings)
 
 
-@pytest.mark.parametrize("strategy", ["tag", "point"])
+@pytest.mark.parametrize("strategy", ["tag", "point", "text"])
 def test_preflight_then_sft_makes_a_bound_adapter(
     strategy: str,
     base: Base,
@@ -78,7 +78,8 @@ def test_preflight_then_sft_makes_a_bound_adapter(
     assert found["template"] == "smollm"
     assert found["stop_token"] == "<|im_end|>"
     assert preflight.manifest.summary["estimate"]["steps"] == 2
-    assert preflight.manifest.summary["n_in"] == preflight.manifest.summary["n_out"] == 10
+    rows = 20 if strategy == "text" else 10  # each window is asked what it states, and the one other field it may be
+    assert preflight.manifest.summary["n_in"] == preflight.manifest.summary["n_out"] == rows
 
     inputs = {"examples": examples, "preflight": preflight}
     calls: list[tuple[int, int, str]] = []
@@ -96,6 +97,26 @@ def test_preflight_then_sft_makes_a_bound_adapter(
     assert not (adapter.path / "checkpoints").exists()
 
 
+def test_the_time_of_one_process_is_divided_among_several(
+    base: Base,
+    examples: Artifact,
+    schema_file: str,
+    seal: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from lextune.train import estimate
+
+    timed = estimate.Seconds(start=3.0, training=100.0, evaluation=10.0, saving=1.0)
+    monkeypatch.setattr(estimate, "estimate_run", lambda *_, **__: (2, timed))
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    config = _config(base, schema_file)
+    summary = seal("preflight", lambda f: run_preflight(config, {"examples": examples}, f, Context())).manifest.summary
+    assert summary["processes"] == 4
+    assert summary["estimated_parts"] == {"start": 3.0, "training": 25.0, "evaluation": 2.5, "saving": 1.0}
+    assert summary["tokens_per_second"] == pytest.approx(summary["tokens"] / 25, abs=0.1)
+    assert summary["dpo"] is None
+
+
 def _contracts(count: int) -> list[Document]:
     """Contracts that state a law and no term; the later the longer."""
     rows = []
@@ -108,7 +129,7 @@ def _contracts(count: int) -> list[Document]:
     return rows
 
 
-@pytest.mark.parametrize("strategy", ["tag", "point"])
+@pytest.mark.parametrize("strategy", ["tag", "point", "text"])
 def test_sft_is_best_by_documents_read_as_in_serving(
     strategy: str, base: Base, examples: Artifact, schema_file: str, seal: Callable[..., Artifact]
 ) -> None:
@@ -136,8 +157,8 @@ def test_sft_is_best_by_documents_read_as_in_serving(
 def test_a_strategy_that_the_task_lacks_is_refused(
     base: Base, examples: Artifact, schema_file: str, tmp_path: Path
 ) -> None:
-    config = _config(base, schema_file, strategy="text")
-    with pytest.raises(RecipeError, match="the task clause-extraction has no strategy 'text'"):
+    config = _config(base, schema_file, "instruction", strategy="tag")
+    with pytest.raises(RecipeError, match="the task instruction has no strategy 'tag'"):
         run_preflight(config, {"examples": examples}, tmp_path, Context())
 
 

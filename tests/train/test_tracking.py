@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import sqlite3
 import sys
 import types
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.train import tracking
 from lextune.train.runs import RunOptions
 from lextune.train.settings import LoraSettings, TrainConfig
-from lextune.train.stages import SftConfig, run_preflight, run_sft
+from lextune.train.stages import PreflightConfig, run_preflight, run_sft
 from lextune.train.tag import train_tag
 from lextune.train.tracking import check_trackers, run_name, told
 from lextune.train.trainer import trainer_arguments
@@ -36,7 +39,7 @@ def test_a_missing_package_is_said_before_anything_is_done(
     name: str, package: str, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    config = SftConfig(
+    config = PreflightConfig(
         task="clause-extraction",
         schema_name="clauses-47",
         base=base.name,
@@ -90,7 +93,7 @@ def test_tensorboard_has_each_run_beside_the_artifacts_and_no_key_is_written(
         for part in ("train", "validation"):
             write_jsonl(folder / f"{part}.jsonl", windows[part])
 
-    config = SftConfig(
+    config = PreflightConfig(
         task="clause-extraction",
         schema_name=_schema(tmp_path),
         base=base.name,
@@ -139,3 +142,41 @@ def test_what_a_tracker_has_open_ends_with_the_training(
     with pytest.raises(KeyboardInterrupt):
         train_tag(base, windows, 3, CONFIG, tmp_path / "b", RunOptions(0, stop))
     assert ended == ["wandb", "wandb"]
+
+
+def _in_mlflow(folder: Path) -> set[str]:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as store:
+        (name,) = store.execute("select name from runs").fetchone()
+        assert name == "demo sft-0123"
+        return {key for (key,) in store.execute("select key from metrics")}
+
+
+def _in_wandb(folder: Path) -> set[str]:
+    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    written = file.read_bytes()
+    assert b"demo sft-0123" in written
+    return {name.decode() for name in re.findall(rb"(?:train|eval)/[a-z_]+", written)}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the trackers' own making
+@pytest.mark.parametrize(("name", "read"), [("mlflow", _in_mlflow), ("wandb", _in_wandb)])
+def test_a_tracker_leaves_its_log_on_this_machine(
+    name: str,
+    read: Callable[[Path], set[str]],
+    base: Base,
+    windows: dict[str, list[WindowExample]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With nothing set but W&B's offline mode, in the folder that the command was called in."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("MLFLOW_TRACKING_URI", "WANDB_DIR", "WANDB_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(variable, value)
+    config = CONFIG.model_copy(update={"report_to": (name,)})
+    train_tag(base, windows, 3, config, tmp_path / "out", RunOptions(0, name="demo sft-0123"))
+    logged = {each.removeprefix("train/").replace("/", "_") for each in read(tmp_path)}
+    wanted = {"loss", "grad_norm", "learning_rate", "tokens_per_second", "memory_mib"}
+    assert {*wanted, "eval_loss"} <= logged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from safetensors.torch import load_file
 
 from lextune.core.records import Message
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, Binding, write_binding
-from lextune.train import dpo, trl_losses
-from lextune.train.adapter import add_lora
+from lextune.expert.weights import Base
+from lextune.train import dpo, resumable, trl_losses
+from lextune.train.checkpoints import seal
+from lextune.train.dpo import Setup
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.preferences import Pair
 from lextune.train.runs import RunOptions
@@ -23,20 +25,9 @@ CONFIG = TrainConfig(strategy="point", precision="fp32", lora=LoraSettings(r=4, 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL's own making
 
 
-@pytest.fixture
-def adapter(base: Base, tmp_path: Path) -> Path:
-    from transformers import AutoModelForCausalLM
-
-    folder = tmp_path / "sft"
-    torch.manual_seed(5)
-    model = add_lora(AutoModelForCausalLM.from_pretrained(base.path, dtype=torch.float32), CONFIG.lora)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
-    model.save_pretrained(folder)
-    hashes = {"weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
-    write_binding(folder, Binding(base=base.name, **hashes, strategy="point", template="t", fields=("Law",)))
-    return folder
+def _setup(base: Base, adapter: Path, **changed: Any) -> Setup:
+    settings = DpoSettings(**{"batch": 4, "lr": 5e-3, "epochs": 4, "evaluations": 2, **changed})
+    return Setup(base, dpo.dpo_train_config(CONFIG, settings, adapter), settings)
 
 
 def _pairs(count: int) -> list[Pair]:
@@ -53,18 +44,16 @@ def _pairs(count: int) -> list[Pair]:
     ]
 
 
-def _train(base: Base, adapter: Path, out: Path, loss: Any, report: Any = None) -> dict[str, Any]:
+def _train(base: Base, adapter: Path, out: Path, loss: str, **run: Any) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
-    changed = DpoSettings(loss=loss, batch=4, lr=5e-3, epochs=4, evaluations=2)
-    config = dpo.dpo_train_config(CONFIG, changed, adapter)
     pairs = {"train": _pairs(8), "validation": _pairs(10)[8:]}
-    return dpo.train_dpo(base, pairs, config, changed, out, RunOptions(3, report))
+    return dpo.train_dpo(_setup(base, adapter, loss=loss), pairs, out, RunOptions(3, **run))
 
 
 @pytest.mark.parametrize("loss", ["kto", "orpo"])
 def test_training_by_trl(loss: str, base: Base, adapter: Path, tmp_path: Path) -> None:
     losses: list[float] = []
-    result = _train(base, adapter, tmp_path / "out", loss, lambda step, steps, logs: losses.append(logs["loss"]))
+    result = _train(base, adapter, tmp_path / "out", loss, report=lambda _, __, logs: losses.append(logs["loss"]))
     assert result["steps"] == 8
     assert result["pairs"] == {"train": 8, "validation": 2}
     assert losses[-1] < losses[0]
@@ -77,10 +66,10 @@ def test_training_by_trl(loss: str, base: Base, adapter: Path, tmp_path: Path) -
 def test_ktos_reference_is_the_sft_adapter(base: Base, adapter: Path, tmp_path: Path) -> None:
     """At the reference every reward is 0, and the loss 1 - sigmoid(0); it is not where the base is the reference."""
     codec = Codec(base.path)
-    config = dpo.dpo_train_config(CONFIG, DpoSettings(loss="kto", batch=4), adapter)
+    setup = _setup(base, adapter, loss="kto")
     rows = {part: [dpo.pair_row(p, codec) for p in _pairs(4)] for part in ("train", "validation")}
-    arguments = trl_losses._arguments(config, DpoSettings(loss="kto"), tmp_path, 0, 1)
-    trainer = trl_losses._kto(trl_losses._model(base, config), rows, codec, arguments)
+    arguments = trl_losses._arguments(setup, tmp_path, RunOptions(0), 1)
+    trainer = trl_losses._kto(trl_losses._model(base, setup.config), rows, codec, arguments)
     batch = trainer.data_collator(list(trainer.train_dataset)[:4])
     with torch.no_grad():
         at_reference = trainer.compute_loss(trainer.model.eval(), batch).item()
@@ -96,11 +85,11 @@ def test_ktos_reference_is_the_sft_adapter(base: Base, adapter: Path, tmp_path: 
 def test_orpo_reads_our_ids(base: Base, adapter: Path, tmp_path: Path) -> None:
     """TRL's loss of a batch is that of its formulas over our ids: NLL of prompt and answer, minus the odds' term."""
     codec = Codec(base.path)
-    config = dpo.dpo_train_config(CONFIG, DpoSettings(loss="orpo"), adapter)
+    setup = _setup(base, adapter, loss="orpo", beta=0.3)
     row = dpo.pair_row(_pairs(4)[3], codec)
     assert row.prefix.count(codec.stop_id) == _turns(codec)
-    arguments = trl_losses._arguments(config, DpoSettings(loss="orpo", beta=0.3), tmp_path, 0, 1)
-    trainer = trl_losses._orpo(trl_losses._model(base, config), {"train": [row], "validation": [row]}, codec, arguments)
+    arguments, rows = trl_losses._arguments(setup, tmp_path, RunOptions(0), 1), {"train": [row], "validation": [row]}
+    trainer = trl_losses._orpo(trl_losses._model(base, setup.config), rows, codec, arguments)
     with torch.no_grad():
         model = trainer.model.eval()
         found = trainer.compute_loss(model, next(iter(trainer.get_train_dataloader()))).item()
@@ -124,13 +113,39 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(base: Base, adapter: Path, tmp_path: Path) -> None:
-    def kill(step: int, _: int, __: float) -> None:
-        if step == 5:
-            raise KilledError
+def _killed_in_its_third_save(base: Base, adapter: Path, out: Path, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop a run while its third checkpoint is written, which then has its files and no seal."""
+    saved = Counter[str]()
 
-    with pytest.raises(KilledError):
-        _train(base, adapter, tmp_path / "out", "kto", kill)
-    result = _train(base, adapter, tmp_path / "out", "kto")
-    assert result["resumed_from"] == "checkpoint-4"
+    def stop(folder: Path, final: Path) -> None:
+        saved[final.name] += 1
+        if len(saved) == 3:
+            raise KilledError
+        seal(folder, final)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resumable, "seal", stop)
+        with pytest.raises(KilledError):
+            _train(base, adapter, out, loss)
+
+
+@pytest.mark.parametrize("loss", ["kto", "orpo"])
+def test_a_run_killed_inside_a_save_skips_the_corrupt_checkpoint_and_ends_the_same(
+    loss: str, base: Base, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    _train(base, adapter, tmp_path / "undisturbed", loss)
+    _killed_in_its_third_save(base, adapter, tmp_path / "killed", loss, monkeypatch)
+    scratch = tmp_path / "killed" / "checkpoints"
+    (scratch / "checkpoint-4" / "optimizer.pt").write_bytes(b"PK")  # a disk that lost what was written
+    assert Path(str(get_last_checkpoint(str(scratch)))).name == "checkpoint-4", "what transformers would go on from"
+    said: list[str] = []
+    result = _train(base, adapter, tmp_path / "killed", loss, warn=said.append)
+    assert said == ["checkpoint-4 is corrupt and passed over: optimizer.pt is not what was written"]
+    assert result["resumed_from"] == "checkpoint-2"
     assert result["steps"] == 8
+    assert not list(scratch.glob("writing-*"))
+    whole, resumed = (load_file(tmp_path / n / "adapter_model.safetensors") for n in ("undisturbed", "killed"))
+    assert list(whole) == list(resumed)
+    assert all(torch.equal(whole[n], resumed[n]) for n in whole)

@@ -86,6 +86,15 @@ class Document(_Frozen):
         return len(self.pages) or None
 
 
+class Preference(_Frozen):
+    """A person's preference: of two answers to a conversation the better one, from this line of a file."""
+
+    line: int
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+
 class Drop(_Frozen):
     """One thing that did not go on: n_in = n_out + n_dropped, each with its reason."""
 
@@ -145,7 +154,11 @@ class Candidate(_Frozen):
 
 
 class Usage(_Frozen):
-    """What answering one document took. `outputs` counts generations, `valid` those that parsed."""
+    """What answering one document took.
+
+    `outputs` counts generations, `valid` those that parsed; `ungrounded` the quotes that a model wrote and that do not
+    stand in what it read: they are dropped.
+    """
 
     seconds: float = 0.0
     prompt_tokens: int = 0
@@ -153,6 +166,7 @@ class Usage(_Frozen):
     windows: int = 0
     outputs: int = 0
     valid: int = 0
+    ungrounded: int = 0
 
 
 class Prediction(_Frozen):

@@ -34,9 +34,10 @@ from lextune.data.importers.shapes import ID, Conversation, conversation_documen
 from lextune.data.importers.tally import Mistakes, Seen, repeated_id
 from lextune.data.importers.turns import Wrong, check_turns, nearest
 from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import NULL, OUTPUT, as_chat
-from lextune.expert.windowing import WindowExample
+from lextune.expert.task import OUTPUT, Example, as_chats
+from lextune.text.values import NULL
 
 _SHAPES = shapes()
 Write = Callable[[Conversation], dict[str, Any]]
@@ -181,7 +182,10 @@ def export_artifact(artifact: Artifact, format: str, out: Path, *, chosen_only: 
 def _export_file(artifact: Artifact, name: str, format: str, out: Path, chosen_only: bool) -> Exported:
     path = artifact.file(name)
     if artifact.kind == "examples":
-        return export_examples(read_examples(path, load_schema(artifact.manifest.config["schema_name"])), format, out)
+        config = artifact.manifest.config
+        absent = Absent(config.get("absent_fields", Absent().fields), artifact.manifest.seed)
+        schema, strategy = load_schema(config["schema_name"]), config.get("strategy", "point")
+        return export_examples(read_examples(path, schema, strategy, absent), format, out)
     return export(read_jsonl(path, Document), format, out, chosen_only=chosen_only)
 
 
@@ -208,12 +212,15 @@ def export_examples(examples: Iterable[ChatExample], format: str, out: Path) -> 
     return Exported(rows, 0, {}, times)
 
 
-def read_examples(path: Path, schema: Schema) -> Iterator[ChatExample]:
-    """Yield the training examples of a file, windows among them as the conversations that `point` trains on."""
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
-            model = ChatExample if "completion" in json.loads(line) else WindowExample
-            yield as_chat(schema, model.model_validate_json(line))
+def read_examples(
+    path: Path,
+    schema: Schema,
+    strategy: str = "point",
+    absent: Absent = Absent(),  # noqa: B008 - immutable
+) -> Iterator[ChatExample]:
+    """Yield the training examples of a file, windows among them as the conversations that `point` or `text` learns."""
+    for line in read_jsonl(path, Example):
+        yield from as_chats(schema, line.root, strategy, absent)
 
 
 def _conversation(document: Document) -> Conversation | str:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.errors import ArtifactError, DataError
 from lextune.core.records import Document
+from lextune.data.mix import WRITES
 from lextune.expert.head import tag_input
 from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent
 from lextune.expert.schema import Schema
-from lextune.expert.task import OUTPUT, TASKS, as_chat, get_task
+from lextune.expert.task import OUTPUT, TASKS, Example, as_chats, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample
 
@@ -85,7 +86,8 @@ def preview(
         codec: of the base model.
         schema: names the fields of contracts; conversations need none of its fields.
         strategy: `tag`, `point` or `text`; None for that of the artifact, else `point` or `text` by what a row is.
-        index: number of the first example, from 0. A contract is as many examples as it has windows.
+        index: number of the first example, from 0. A contract is as many examples as it has windows (for `text`, as its
+            windows are asked questions).
         n: how many at most.
 
     Raises:
@@ -101,7 +103,7 @@ def preview(
         )
     strategy = strategy or artifact.manifest.config.get("strategy")
     shown = [
-        _shown(example, codec, schema, way)
+        show_window(example, codec, schema) if isinstance(example, WindowExample) else show_chat(example, codec, way)
         for example, way in islice(_examples(artifact, codec, schema, strategy), index, index + n)
     ]
     if not shown:
@@ -117,14 +119,24 @@ def preview(
 def _examples(
     artifact: Artifact, codec: Codec, schema: Schema, strategy: str | None
 ) -> Iterator[tuple[WindowExample | ChatExample, str]]:
-    """Yield a dataset's examples, one at a time, each with the strategy it is shown by."""
+    """Yield a dataset's examples as a strategy learns them, one at a time, each with that strategy."""
+    config = artifact.manifest.config
+    absent = Absent(config.get("absent_fields", Absent().fields), artifact.manifest.seed)
+    for example, way in _stored(artifact, codec, schema, strategy):
+        if way == "tag":
+            yield example, way
+        else:
+            yield from ((chat, way) for chat in as_chats(schema, example, way, absent))
+
+
+def _stored(
+    artifact: Artifact, codec: Codec, schema: Schema, strategy: str | None
+) -> Iterator[tuple[WindowExample | ChatExample, str]]:
+    """Yield a dataset's windows and conversations, each with the strategy it is shown by."""
     file, config = artifact.file(KINDS[artifact.kind]), artifact.manifest.config
     if artifact.kind == "examples":
-        task, model = str(config["task"]), WindowExample if config["task"] == CLAUSES else ChatExample
-        way = _strategy(task, strategy)
-        example: Any
-        for example in read_jsonl(file, model):
-            yield example, way
+        way = _strategy(str(config["task"]), strategy)
+        yield from ((line.root, way) for line in read_jsonl(file, Example))
         return
     window = WindowConfig.model_validate(config.get("window") or {})
     for document in read_jsonl(file, Document):
@@ -135,15 +147,9 @@ def _examples(
 
 
 def _strategy(task: str, asked: str | None) -> str:
-    strategy = asked or TASKS[task].strategies[-1]  # the last is generative
+    strategy = asked or next(each for each in TASKS[task].strategies if each in WRITES)
     TASKS[task].check_strategy(strategy)
     return strategy
-
-
-def _shown(example: WindowExample | ChatExample, codec: Codec, schema: Schema, strategy: str) -> Shown:
-    if strategy == "tag" and isinstance(example, WindowExample):
-        return show_window(example, codec, schema)
-    return show_chat(as_chat(schema, example), codec, strategy)
 
 
 def show_chat(example: ChatExample, codec: Codec, strategy: str) -> ShownChat:

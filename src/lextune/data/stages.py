@@ -23,8 +23,9 @@ from lextune.data.parts import write_split
 from lextune.data.sources import is_version
 from lextune.data.split import SplitConfig
 from lextune.data.warnings import Facts, OverWindow, cautions
+from lextune.expert.quoting import Absent
 from lextune.expert.schema import load_schema
-from lextune.expert.task import OUTPUT, as_chat, get_task
+from lextune.expert.task import OUTPUT, as_chats, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowConfig
@@ -65,6 +66,8 @@ class ExamplesConfig(Config):
     """How documents are cut."""
     negatives: float = 0.3
     """Training windows without a clause for each window with one."""
+    absent_fields: int = Absent().fields
+    """Fields that a window does not state and that are asked of it all the same (`text`)."""
     balance: BalanceConfig = BalanceConfig()
     """How training windows are chosen beyond that."""
     mix: MixConfig = MixConfig()
@@ -134,7 +137,7 @@ def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Con
     check_mix(config.mix, config.strategy)
     parts = (read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document) for part in ("train", "validation"))
     refuse_locked(inputs, chain.from_iterable(parts), "examples")
-    train = _pool(config, "train", inputs, out / "train_all.jsonl")
+    train = _pool(config, "train", inputs, out / "train_all.jsonl", context.seed)
     plan = make_plan(train.table, config.balance, config.negatives, context.seed)
     written = write_mixed(out / "train.jsonl", train.rows(plan.order), config.mix, context.seed)
     if config.mix.share:
@@ -159,7 +162,7 @@ def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Con
     }
 
 
-def _pool(config: ExamplesConfig, part: str, inputs: Inputs, path: Path) -> Pool:
+def _pool(config: ExamplesConfig, part: str, inputs: Inputs, path: Path, seed: int) -> Pool:
     """Cut the documents of one part into examples, written to `path`."""
     task, schema = get_task(config.task), load_schema(config.schema_name)
     codec = Codec(resolve_base(config.base).path)
@@ -167,8 +170,8 @@ def _pool(config: ExamplesConfig, part: str, inputs: Inputs, path: Path) -> Pool
     def is_long(example: Any) -> bool:
         if config.max_tokens is None or config.strategy not in WRITES:
             return False
-        chat = as_chat(schema, example)
-        return len(codec.prompt(chat.messages)) + len(codec.answer(chat.completion)) > config.max_tokens
+        chats = as_chats(schema, example, config.strategy, Absent(config.absent_fields, seed))
+        return any(len(codec.prompt(c.messages)) + len(codec.answer(c.completion)) > config.max_tokens for c in chats)
 
     with Pool(path, is_long) as pool:
         for document in read_jsonl(inputs["split"].file(f"{part}.jsonl"), Document):
@@ -179,7 +182,7 @@ def _pool(config: ExamplesConfig, part: str, inputs: Inputs, path: Path) -> Pool
 def _validation(config: ExamplesConfig, inputs: Inputs, out: Path, seed: int) -> dict[str, int]:
     """Write all validation examples, in a seeded order."""
     unordered = out / "validation_all.jsonl"
-    pool = _pool(config, "validation", inputs, unordered)
+    pool = _pool(config, "validation", inputs, unordered, seed)
     plan = make_plan(pool.table, BalanceConfig(), None, seed)
     written = write_mixed(out / "validation.jsonl", pool.rows(plan.order), MixConfig(), seed)
     unordered.unlink()

@@ -8,11 +8,13 @@ window, which takes far longer than tagging), and are compared with the tuned mo
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from lextune.core.artifacts import read_jsonl, write_jsonl
+from lextune.core.counts import counted
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -71,13 +73,14 @@ Arm = Callable[[Document], Prediction]
 POINTED = 0.01  # whatever the base model points at counts: it has no calibrated confidence
 
 
-def predict_arm(arm: Arm, documents: Iterable[Document], path: Path, note: Callable[[], None]) -> int:
-    """Write one arm's predictions, one line a document."""
+def predict_arm(arm: Arm, documents: Iterable[Document], path: Path, note: Callable[[Prediction], None]) -> int:
+    """Write one arm's predictions, one line a document; `note` is told of each."""
 
     def rows() -> Iterable[Prediction]:
         for document in documents:
-            yield arm(document)
-            note()
+            prediction = arm(document)
+            yield prediction
+            note(prediction)
 
     return write_jsonl(path, rows())
 
@@ -115,15 +118,22 @@ def _linear(config: PredictConfig, inputs: Inputs, codec: Codec) -> Expert:
 def _run_arms(arms: dict[str, Arm], documents: list[Document], out: Path, context: Context) -> Summary:
     total, done = len(arms) * len(documents), 0
     counts: dict[str, Any] = {}
+    ungrounded: Counter[str] = Counter()
     for name, arm in arms.items():
 
-        def note(name: str = name) -> None:
+        def note(prediction: Prediction, name: str = name) -> None:
             nonlocal done
             done += 1
+            ungrounded[name] += prediction.usage.ungrounded
             context.progress(done, total, name)
 
         counts[name] = predict_arm(arm, documents, out / f"{name}.jsonl", note)
-    return {"n_in": len(documents), "n_out": len(documents), "n_dropped": 0, "arms": counts}
+    dropped = {name: count for name, count in ungrounded.items() if count}
+    said = ", ".join(f"{counted(count, 'quote')} of {name}" for name, count in dropped.items())
+    return {
+        **{"n_in": len(documents), "n_out": len(documents), "n_dropped": 0, "arms": counts},
+        **({"ungrounded": dropped, "note": f"dropped, as not in the document: {said}"} if dropped else {}),
+    }
 
 
 def run_predict_base(config: PredictBaseConfig, inputs: Inputs, out: Path, context: Context) -> Summary:

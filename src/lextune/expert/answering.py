@@ -31,6 +31,7 @@ from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig, cut, sentence_texts
+from lextune.text.spans import CollapsedText, merge_adjacent
 from lextune.text.values import normalise
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ class Joined(NamedTuple):
     first: int
     last: int
     confidence: float
+
+
+class Read(NamedTuple):
+    """What a reader said of a document: `confidence` [sentences, fields], and quoted parts as in `readers.Reading`."""
+
+    sentences: list[Span]
+    confidence: NDArray[np.float32]
+    parts: dict[tuple[int, int], Sequence[tuple[int, int]]]
+    usage: Usage
 
 
 class Identified:
@@ -148,7 +158,7 @@ class Expert(Identified):
             min_confidence: answers less sure than this are marked for review; None takes the release's own limit.
         """
         started = time.perf_counter()
-        sentences, confidence, usage = self._read(document)
+        read = self._read(document)
         candidates: list[Candidate] = []
         fields: dict[str, FieldAnswer | None] = {}
         assessed = self._thresholds.trained_fields
@@ -156,8 +166,8 @@ class Expert(Identified):
         for number, field in enumerate(self.schema.fields):
             if assessed is not None and field.name not in assessed:
                 continue
-            found = list(join(confidence[:, number], self._thresholds.quote_share)) if len(sentences) else []
-            placed = [(self._place(field, document.text, sentences, j), j.confidence) for j in found]
+            found = list(join(read.confidence[:, number], self._thresholds.quote_share)) if read.sentences else []
+            placed = [(self._place(number, document.text, read, j), j.confidence) for j in found]
             candidates += [
                 Candidate(field=field.name, start=s.start, end=s.end, confidence=sure)
                 for spans, sure in placed
@@ -168,7 +178,7 @@ class Expert(Identified):
             document_id=document.id,
             record=self._record(document, fields),
             candidates=tuple(candidates),
-            usage=usage.model_copy(update={"seconds": time.perf_counter() - started}),
+            usage=read.usage.model_copy(update={"seconds": time.perf_counter() - started}),
         )
 
     def chat(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
@@ -185,31 +195,36 @@ class Expert(Identified):
             )
         return converse(self._generator, self._codec, messages, options)
 
-    def _read(self, document: Document) -> tuple[list[Span], NDArray[np.float32], Usage]:
+    def _read(self, document: Document) -> Read:
         import numpy as np
 
         windows = cut(document, self._codec, self._window)
         rows: list[NDArray[np.float32]] = []
         usage: dict[str, Any] = {"windows": len(windows), "prompt_tokens": 0, "generated_tokens": 0}
-        usage |= {"outputs": 0, "valid": 0}
+        usage |= {"outputs": 0, "valid": 0, "ungrounded": 0}
+        parts: dict[tuple[int, int], Sequence[tuple[int, int]]] = {}
+        done = 0
         for start in range(0, len(windows), CHUNK):
             chunk = windows[start : start + CHUNK]
             passages = [Passage(w.heading, sentence_texts(document.text, w)) for w in chunk]
             for reading in self._reader.read(passages):
                 rows.append(reading.confidence)
-                usage["prompt_tokens"] += reading.prompt_tokens
-                usage["generated_tokens"] += reading.generated_tokens
-                usage["outputs"] += reading.valid is not None
-                usage["valid"] += reading.valid is True
+                parts |= {(done + row, number): each for (row, number), each in reading.parts.items()}
+                done += len(reading.confidence)
+                for name in usage.keys() - {"windows"}:
+                    usage[name] += getattr(reading, name)
         sentences = [s for w in windows for s in w.sentences]
         matrix = np.concatenate(rows) if rows else np.zeros((0, len(self.schema.fields)), dtype=np.float32)
-        return sentences, matrix, Usage(**usage)
+        return Read(sentences, matrix, parts, Usage(**usage))
 
-    @staticmethod
-    def _place(field: SchemaField, text: str, sentences: Sequence[Span], joined: Joined) -> list[Span]:
+    def _place(self, number: int, text: str, read: Read, joined: Joined) -> list[Span]:
+        field, rows = self.schema.fields[number], range(joined.first, joined.last + 1)
+        known = {row: _quoted(text, read.sentences[row], read.parts.get((row, number), ())) for row in rows}
         if field.type not in PART_OF_SENTENCE:
-            return [Span(start=sentences[joined.first].start, end=sentences[joined.last].end)]
-        return [e for s in sentences[joined.first : joined.last + 1] for e in edges(field, text, s)]
+            if not any(known.values()):
+                return [Span(start=read.sentences[joined.first].start, end=read.sentences[joined.last].end)]
+            return list(merge_adjacent(text, (s for row in rows for s in known[row] or [read.sentences[row]])))
+        return [s for row in rows for s in known[row] or edges(field, text, read.sentences[row])]
 
     def _answer_field(
         self, field: SchemaField, document: Document, placed: Sequence[tuple[list[Span], float]], sure_from: float
@@ -235,6 +250,17 @@ class Expert(Identified):
             confidence=round(best, 4),
             status="accepted" if best >= sure_from else "review",
         )
+
+
+def _quoted(text: str, sentence: Span, parts: Sequence[tuple[int, int]]) -> list[Span]:
+    """Return the parts of a sentence as spans of the text; none where they are the whole sentence."""
+    if not parts:
+        return []
+    known = CollapsedText(text[sentence.start : sentence.end])
+    if list(parts) == [(0, len(known.collapsed))]:
+        return []
+    found = [known.span(start, end) for start, end in parts]
+    return [Span(start=sentence.start + s.start, end=sentence.start + s.end) for s in found]
 
 
 def join(confidence: NDArray[np.float32], share: float) -> Iterator[Joined]:

@@ -10,8 +10,9 @@ from lextune.core.errors import MachineError, ModelError, RequestError
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.engines.base import Generator, Tagger
 from lextune.expert.head import Head
-from lextune.expert.readers import PointReader, TagReader, WindowReader
+from lextune.expert.readers import PointReader, TagReader, TextReader, WindowReader
 from lextune.expert.schema import Schema
+from lextune.expert.task import is_prose
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, resolve_base
@@ -91,21 +92,31 @@ def build_expert(
     Raises:
         ModelError: the strategy is `tag` and the model has no head.
     """
-    if identity.strategy == "text":
-        return WritingExpert(identity, schema, model.generator(), model.codec)
+    engine = model.tagger() if identity.strategy == "tag" else model.generator()
+    return expert_over(engine, model.codec, schema, thresholds, window, identity)
+
+
+def expert_over(
+    engine: Any, codec: Codec, schema: Schema, thresholds: Thresholds, window: WindowConfig, identity: Identity
+) -> Expert | WritingExpert:
+    """Return the expert over an engine that runs: the one place where a strategy becomes what answers.
+
+    Args:
+        engine: a `Tagger` for `tag`, a `Generator` for `point` and `text`.
+        codec: of the base model.
+        schema: the fields, or the one that is written freely.
+        thresholds: when a field is present, and which fields may be answered.
+        window: how documents are cut.
+        identity: its strategy decides.
+    """
+    if is_prose(schema):
+        return WritingExpert(identity, schema, engine, codec)
     reader: WindowReader
-    generator: Generator | None = None
     if identity.strategy == "tag":
-        reader = TagReader(model.codec, model.tagger(), thresholds)
+        reader = TagReader(codec, engine, thresholds)
+    elif identity.strategy == "text":
+        reader = TextReader(codec, engine, schema, thresholds.trained_fields)
     else:
-        generator = model.generator()
-        reader = PointReader(model.codec, generator, schema)
-    return Expert(
-        identity,
-        schema,
-        reader,
-        codec=model.codec,
-        thresholds=thresholds,
-        window=window,
-        generator=generator,
-    )
+        reader = PointReader(codec, engine, schema)
+    generator = None if identity.strategy == "tag" else engine
+    return Expert(identity, schema, reader, codec=codec, thresholds=thresholds, window=window, generator=generator)

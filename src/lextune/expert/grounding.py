@@ -1,16 +1,21 @@
-"""Edges inside a sentence: some fields are less than a sentence (names, dates, parties), and their quotes too.
+"""Where quotes stand: edges inside a sentence, and the places of words that a model wrote.
 
-Every edge is found in the document's own text, so a quote stays verbatim. Where nothing is found the whole
-sentence is quoted.
+Some fields are less than a sentence (names, dates, parties), and their quotes too. Every edge is found in the
+document's own text, so a quote stays verbatim. Where nothing is found the whole sentence is quoted.
+
+What a model writes is a claim about the text. It is looked for there, and what is quoted is what stands there.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from lextune.core.records import Span
 from lextune.expert.schema import SchemaField
 from lextune.text.dates import find_dates
+from lextune.text.spans import CollapsedText, choose, cuts_word, united, whole_words
 
 _TITLE = re.compile(
     r"(?<!\w)(?!(?:This|THIS)\s)(?=[A-Z])(?:[A-Z][\w&,.'’/-]*\s+|(?:of|and|for|to|the|&)\s+){0,9}"
@@ -25,6 +30,11 @@ _COMPANY = re.compile(
     r"(?:Inc|INC|Incorporated|Corp|CORP|Corporation|CORPORATION|LLC|L\.L\.C|LLP|L\.P|LP|Ltd|LTD|Limited|LIMITED|"
     r"Company|COMPANY|Co|PLC|plc|N\.A|GmbH|AG|S\.A|B\.V|N\.V|Bank|BANK|Trust|TRUST)\b\.?"
 )
+_NUMBER = re.compile(r"\d+")
+ALIKE = 90.0
+"""Words that are not in the text to the letter are found at this `rapidfuzz` ratio, in percent, or above."""
+LONG_ENOUGH = 20
+"""Characters from which on they may be: a short quote that is alike says another thing (a year, a name)."""
 _ALIAS = re.compile(r"\(\s*(?:(?:the|each|hereinafter|collectively|referred to as|a)\W+){0,4}[\"“]([^\"”]{2,40})[\"”]")
 
 
@@ -64,3 +74,61 @@ def _parties(piece: str) -> list[tuple[int, int]]:
         if not out or a >= out[-1][1]:
             out.append((a, b))
     return out
+
+
+class Grounded(NamedTuple):
+    """Where quotes stand: (sentence, start, end) in order, offsets into the sentence; and how many stand nowhere."""
+
+    places: list[tuple[int, int, int]]
+    ungrounded: int
+
+
+def ground(texts: Sequence[str], quotes: Sequence[str]) -> Grounded:
+    """Find quotes in sentences; one that goes over the end of a sentence has a place in each of them.
+
+    A quote that stands in several places is taken where it probably was meant (`lextune.text.spans.choose`). One that
+    stands nowhere to the letter, white space apart, may be `ALIKE` to a place with the same numbers in it.
+
+    Args:
+        texts: the sentences, white space collapsed.
+        quotes: the words to find.
+    """
+    text = "\n".join(texts)
+    known = CollapsedText(text)
+    found = [whole_words(text, known.locate(quote)) or _alike(known, quote) for quote in quotes]
+    starts, at = [], 0
+    for sentence in texts:
+        starts.append(at)
+        at += len(sentence) + 1
+    places = {
+        (row, max(0, span.start - start), min(len(sentence), span.end - start))
+        for span in {spans[0] for spans in choose(found) if spans}
+        for row, (start, sentence) in enumerate(zip(starts, texts, strict=True))
+        if span.start < start + len(sentence) and start < span.end
+    }
+    return Grounded(united(places), sum(not spans for spans in found))
+
+
+def _alike(known: CollapsedText, quote: str) -> tuple[Span, ...]:
+    """Return the place of the text that is most like a quote, whole words; none where nothing is alike."""
+    from rapidfuzz import fuzz
+
+    text = known.collapsed
+    if not LONG_ENOUGH <= len(quote) <= len(text):
+        return ()
+    best = fuzz.partial_ratio_alignment(quote, text, score_cutoff=ALIKE)
+    if best is None:
+        return ()
+    borders = ((a, b) for a in _borders(text, best.dest_start) for b in _borders(text, best.dest_end))
+    start, end = max(borders, key=lambda edges: fuzz.ratio(quote, text[edges[0] : edges[1]]))
+    found = text[start:end]
+    if fuzz.ratio(quote, found) < ALIKE or _NUMBER.findall(quote) != _NUMBER.findall(found):
+        return ()
+    return (known.span(end - len(found.lstrip()), start + len(found.rstrip())),)
+
+
+def _borders(text: str, edge: int) -> list[int]:
+    """Return the spaces around an edge, and the edge itself where it cuts no word."""
+    last = text.find(" ", edge)
+    around = [text.rfind(" ", 0, edge) + 1, last if last >= 0 else len(text)]
+    return around if cuts_word(text, edge) else [*around, edge]

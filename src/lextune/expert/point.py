@@ -30,6 +30,11 @@ class ChatExample(BaseModel):
     messages: tuple[Message, ...]
     completion: str
 
+    @property
+    def text_id(self) -> str:
+        """What is asked about: conversations of one text that follow one another share what they begin with."""
+        return self.document_id
+
 
 def point_messages(
     schema: Schema, heading: str, texts: Sequence[str], shots: Sequence[WindowExample] = ()

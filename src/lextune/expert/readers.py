@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lextune.expert.engines.base import GenerateOptions, Generator, Tagger
+from lextune.expert.engines.base import GenerateOptions, Generation, Generator, Tagger
 from lextune.expert.grammar import point_grammar
+from lextune.expert.grounding import ground
 from lextune.expert.head import tag_input
 from lextune.expert.linear import LinearTagger
 from lextune.expert.point import parse_point, point_messages
+from lextune.expert.quoting import parse_quotes, question_messages, says_null
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowExample
+from lextune.text.values import NULL
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-UNKNOWN = 0.5  # the confidence of a pointer from an engine that gives no probabilities
+UNKNOWN = 0.5  # the confidence of an answer from an engine that gives no probabilities
 
 
 class Passage(NamedTuple):
@@ -33,13 +37,17 @@ class Passage(NamedTuple):
 class Reading(NamedTuple):
     """What a reader says of one window: confidences [sentences, fields], and what it took.
 
-    `valid` is None for a strategy that generates nothing.
+    `parts[sentence, field]` is what of a sentence answers a field, as [start, end) of its text, where that is known.
+    `outputs`, `valid` and `ungrounded` count as those of `lextune.core.records.Usage`.
     """
 
     confidence: NDArray[np.float32]
     prompt_tokens: int = 0
     generated_tokens: int = 0
-    valid: bool | None = None
+    outputs: int = 0
+    valid: int = 0
+    ungrounded: int = 0
+    parts: Mapping[tuple[int, int], Sequence[tuple[int, int]]] = MappingProxyType({})
 
 
 class WindowReader(Protocol):
@@ -128,11 +136,66 @@ class PointReader:
                 text = close_answer(text)
             found = parse_point(self._schema, len(passage.texts), text)
             confidence = np.zeros((len(passage.texts), len(names)), dtype=np.float32)
-            sure = UNKNOWN if generation.confidence is None else generation.confidence
             for name, rows in (found or {}).items():
-                confidence[rows, names.index(name)] = sure
-            out.append(Reading(confidence, generation.prompt_tokens, len(generation.ids), found is not None))
+                confidence[rows, names.index(name)] = _sure(generation)
+            out.append(
+                Reading(confidence, generation.prompt_tokens, len(generation.ids), outputs=1, valid=found is not None)
+            )
         return out
+
+
+class TextReader:
+    """A generator's quotes, one question a field; each carries its answer's confidence.
+
+    The questions of a window follow one another, so that an engine with a prefix cache reads the window once. A quote
+    that does not stand in the window is dropped and counted.
+
+    Args:
+        codec: of the base model.
+        generator: the engine.
+        schema: its fields are what may be asked.
+        fields: the names of those that are; None for all.
+    """
+
+    MAX_TOKENS = 256
+
+    def __init__(self, codec: Codec, generator: Generator, schema: Schema, fields: Sequence[str] | None = None) -> None:
+        self._codec, self._generator, self._schema = codec, generator, schema
+        self._asked = [n for n, name in enumerate(schema.names) if fields is None or name in fields]
+
+    def read(self, passages: Sequence[Passage]) -> list[Reading]:
+        """Ask every field of every passage."""
+        fields = [self._schema.fields[number] for number in self._asked]
+        prompts = [self._codec.prompt(question_messages(field, *passage)) for passage in passages for field in fields]
+        done = iter(self._generator.generate(prompts, GenerateOptions(max_tokens=self.MAX_TOKENS)))
+        return [self._reading(passage, [next(done) for _ in self._asked]) for passage in passages]
+
+    def _reading(self, passage: Passage, answers: Sequence[Generation]) -> Reading:
+        import numpy as np
+
+        confidence = np.zeros((len(passage.texts), len(self._schema.fields)), dtype=np.float32)
+        parts: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        valid = ungrounded = 0
+        for number, answer in zip(self._asked, answers, strict=True):
+            found = ground(passage.texts, parse_quotes(answer.text))
+            for row, start, end in found.places:
+                confidence[row, number] = _sure(answer)
+                parts.setdefault((row, number), []).append((start, end))
+            valid += answer.stopped and (answer.text.strip() == NULL or not says_null(answer.text))
+            ungrounded += found.ungrounded
+        return Reading(
+            confidence,
+            sum(answer.prompt_tokens for answer in answers),
+            sum(len(answer.ids) for answer in answers),
+            outputs=len(answers),
+            valid=valid,
+            ungrounded=ungrounded,
+            parts=parts,
+        )
+
+
+def _sure(generation: Generation) -> float:
+    return UNKNOWN if generation.confidence is None else generation.confidence
 
 
 def close_answer(text: str) -> str:

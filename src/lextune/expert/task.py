@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
+
+from pydantic import RootModel
 
 from lextune.core.errors import RecipeError
 from lextune.core.records import Document, FieldLabel, Message
 from lextune.expert.point import ChatExample, point_example
+from lextune.expert.quoting import Absent, field_questions
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
+from lextune.text.values import NULL
 
 OUTPUT = "output"  # the one field of the instruction task
-NULL = "null"
-"""The answer that says that there is none: the only word for it that is taught and that leaves."""
 
 
 class Task(ABC):
@@ -53,13 +55,13 @@ class ClauseExtraction(Task):
     """Which fields of a schema a contract states, and where."""
 
     name = "clause-extraction"
-    strategies = ("tag", "point")
+    strategies = ("tag", "point", "text")
 
     def examples(
         self, document: Document, schema: Schema, codec: Codec, window: WindowConfig, strategy: str
     ) -> Iterator[WindowExample | ChatExample]:
-        """Yield the document's windows with their labels; `point` turns them into conversations later."""
-        yield from label(document, cut(document, codec, window), schema)
+        """Yield the document's windows with their labels; `as_chats` turns them into conversations later."""
+        yield from label(document, cut(document, codec, window), schema, parts=strategy == "text")
 
 
 class Instruction(Task):
@@ -96,9 +98,29 @@ def get_task(name: str) -> Task:
     return TASKS[name]
 
 
-def as_chat(schema: Schema, example: WindowExample | ChatExample) -> ChatExample:
-    """Return an example as a conversation to learn from."""
-    return example if isinstance(example, ChatExample) else point_example(schema, example)
+class Example(RootModel[WindowExample | ChatExample]):
+    """A line of examples: a window, or a conversation (a row, or a general instruction among windows)."""
+
+
+def as_chats(
+    schema: Schema, example: WindowExample | ChatExample, strategy: str, absent: Absent
+) -> Sequence[ChatExample]:
+    """Return the conversations that an example is to a strategy that generates, those of one text in a row.
+
+    Args:
+        schema: the fields that are asked.
+        example: a window, or a conversation, which is taken as it is.
+        strategy: `point`, which asks all fields at once, or `text`, which asks one at a time.
+        absent: which of the fields that are not there `text` asks.
+    """
+    if isinstance(example, ChatExample):
+        return (example,)
+    return tuple(field_questions(schema, example, absent)) if strategy == "text" else (point_example(schema, example),)
+
+
+def is_prose(schema: Schema) -> bool:
+    """Say whether what a schema asks is written freely, and not found in the document."""
+    return schema.names == (OUTPUT,)
 
 
 def instruction_document(row_id: str, instruction: str, text: str, output: str) -> Document:

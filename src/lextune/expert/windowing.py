@@ -6,6 +6,7 @@ Training, calibration, evaluation and serving cut documents by this one module.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +15,7 @@ from lextune.core.records import Document, Span
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.text.segments import Window, windows
+from lextune.text.spans import collapse, united
 
 
 class WindowConfig(Config):
@@ -25,12 +27,21 @@ class WindowConfig(Config):
     """Sentences in a window."""
 
 
+class Part(NamedTuple):
+    """What of a sentence is quoted for a field (an index into the schema): text[start:end]."""
+
+    field: int
+    start: int
+    end: int
+
+
 class WindowExample(BaseModel):
     """A labelled window.
 
     `texts[i]` is sentence i with white space collapsed. `positives[i]` lists the fields (indexes into the
     schema) that sentence i answers; `ignored[i]` lists fields that must not be counted either way there: the
-    sentence repeats a quoted part whose chosen occurrence is elsewhere, or the field was not assessed.
+    sentence repeats a quoted part whose chosen occurrence is elsewhere, or the field was not assessed. `parts[i]` are
+    the quoted parts of `texts[i]`, in order; there are none of any sentence where whole sentences are learnt.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +51,7 @@ class WindowExample(BaseModel):
     texts: tuple[str, ...]
     positives: tuple[tuple[int, ...], ...]
     ignored: tuple[tuple[int, ...], ...]
+    parts: tuple[tuple[Part, ...], ...] = ()
 
     @property
     def positive(self) -> bool:
@@ -63,11 +75,14 @@ def sentence_texts(text: str, window: Window) -> list[str]:
     return [" ".join(text[s.start : s.end].split()) for s in window.sentences]
 
 
-def label(document: Document, window_list: Sequence[Window], schema: Schema) -> Iterator[WindowExample]:
-    """Yield the labelled form of each window of an annotated document."""
+def label(
+    document: Document, window_list: Sequence[Window], schema: Schema, *, parts: bool = False
+) -> Iterator[WindowExample]:
+    """Yield the labelled form of each window of an annotated document, with the quoted parts where they are wanted."""
     flat = [s for w in window_list for s in w.sentences]
     positives: list[set[int]] = [set() for _ in flat]
     ignored: list[set[int]] = [set() for _ in flat]
+    quoted: list[list[Part]] = [[] for _ in flat]
     for number, field in enumerate(schema.names):
         given = document.labels.get(field)
         if given is None:
@@ -78,6 +93,8 @@ def label(document: Document, window_list: Sequence[Window], schema: Schema) -> 
             for rank, span in enumerate(occurrences):
                 for hit in _touched(flat, span):
                     (positives if rank == 0 else ignored)[hit].add(number)
+                    if parts and rank == 0:
+                        quoted[hit] += _part(document.text, number, flat[hit], span)
     done = 0
     for window in window_list:
         rows = range(done, done + len(window.sentences))
@@ -89,7 +106,17 @@ def label(document: Document, window_list: Sequence[Window], schema: Schema) -> 
             texts=tuple(sentence_texts(document.text, window)),
             positives=tuple(tuple(sorted(positives[i])) for i in rows),
             ignored=tuple(tuple(sorted(ignored[i] - positives[i])) for i in rows),
+            parts=tuple(tuple(Part(*place) for place in united(quoted[i])) for i in rows) if parts else (),
         )
+
+
+def _part(text: str, number: int, sentence: Span, span: Span) -> list[Part]:
+    """Return what a span covers of a sentence, as offsets into the sentence with its white space collapsed."""
+    first, last = max(sentence.start, span.start), min(sentence.end, span.end)
+    before, words = text[sentence.start : first].split(), collapse(text[first:last])
+    parted = text[first - 1 : first + 1].strip() != text[first - 1 : first + 1]
+    start = len(" ".join(before)) + bool(before and parted)
+    return [Part(number, start, start + len(words))] if words else []
 
 
 def _touched(flat: Sequence[Span], span: Span) -> list[int]:

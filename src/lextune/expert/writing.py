@@ -11,8 +11,8 @@ from lextune.expert.answering import Identified, Identity, converse
 from lextune.expert.engines.base import GenerateOptions, Generation, Generator
 from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
-from lextune.expert.task import NULL
 from lextune.expert.templates import Codec
+from lextune.text.values import NULL
 
 MAX_TOKENS = 256
 

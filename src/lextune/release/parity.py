@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from lextune.expert.engines.base import GenerateOptions, Generator
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.grammar import point_grammar
 from lextune.expert.head import Head, tag_input
-from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent
 from lextune.expert.schema import load_schema
-from lextune.expert.task import as_chat
+from lextune.expert.task import Example, as_chats
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowExample
@@ -155,14 +156,14 @@ def _compare_texts(config: ParityConfig, inputs: Inputs, context: Context) -> di
 
 def _prompts(config: ParityConfig, inputs: Inputs, codec: Codec) -> tuple[list[list[int]], list[str] | None]:
     """Return validation prompts and, for pointers, the grammars they are served under."""
-    schema = load_schema(config.schema_name)
-    rows = inputs["examples"].file("validation.jsonl")
-    if inputs["examples"].manifest.config["task"] != "clause-extraction":
-        chats = list(read_jsonl(rows, ChatExample))[: config.windows]
-        return [codec.prompt(e.messages) for e in chats], None
-    windows = list(read_jsonl(rows, WindowExample))[: config.windows]
-    grammars = [point_grammar(schema.names, len(e.texts)) for e in windows]
-    return [codec.prompt(as_chat(schema, e).messages) for e in windows], grammars
+    schema, strategy = load_schema(config.schema_name), inputs["model"].json("model.json")["strategy"]
+    lines = [line.root for line in read_jsonl(inputs["examples"].file("validation.jsonl"), Example)]
+    chats = chain.from_iterable(as_chats(schema, line, strategy, Absent()) for line in lines)
+    prompts = [codec.prompt(chat.messages) for chat in islice(chats, config.windows)]
+    if strategy != "point":
+        return prompts, None
+    windows = (line for line in lines[: config.windows] if isinstance(line, WindowExample))
+    return prompts, [point_grammar(schema.names, len(window.texts)) for window in windows]
 
 
 def _share(a: Sequence[tuple[int, ...]], b: Sequence[tuple[int, ...]]) -> float:

@@ -49,9 +49,13 @@ class CollapsedText:
         spans, at = [], self.collapsed.find(wanted)
         while at >= 0:
             end = at + len(wanted)
-            spans.append(Span(start=self._origin(at), end=self._origin(end - 1) + 1))
+            spans.append(self.span(at, end))
             at = self.collapsed.find(wanted, end)
         return tuple(spans)
+
+    def span(self, start: int, end: int) -> Span:
+        """Return where `collapsed[start:end]` stands in the original; neither edge of it may be a space."""
+        return Span(start=self._origin(start), end=self._origin(end - 1) + 1)
 
     def _origin(self, offset: int) -> int:
         """Return the original offset of the collapsed offset of a character that is not white space."""
@@ -69,11 +73,12 @@ def whole_words(text: str, spans: Sequence[Span]) -> tuple[Span, ...]:
 
     "We" is found in "Western" too; an annotator who marked "We" did not mean that one.
     """
-    whole = tuple(span for span in spans if not (_cuts(text, span.start) or _cuts(text, span.end)))
+    whole = tuple(span for span in spans if not (cuts_word(text, span.start) or cuts_word(text, span.end)))
     return whole or tuple(spans)
 
 
-def _cuts(text: str, edge: int) -> bool:
+def cuts_word(text: str, edge: int) -> bool:
+    """Say whether a word stands on both sides of an edge."""
     return 0 < edge < len(text) and text[edge - 1].isalnum() and text[edge].isalnum()
 
 
@@ -131,3 +136,14 @@ def merge_adjacent(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
         else:
             merged.append(span)
     return tuple(merged)
+
+
+def united(places: Iterable[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Return places (what they are of, start, end) in order, those of one thing that overlap as one."""
+    out: list[tuple[int, int, int]] = []
+    for key, start, end in sorted(places):
+        if out and out[-1][0] == key and start < out[-1][2]:
+            out[-1] = (key, out[-1][1], max(out[-1][2], end))
+        else:
+            out.append((key, start, end))
+    return out

@@ -28,6 +28,9 @@ from lextune.text.numerals import NUMBER_WORDS, number
 from lextune.text.parties import read_parties, same_parties
 from lextune.text.tokens import jaccard, tokens
 
+NULL = "null"
+"""The answer that says that there is none: the only word for it that is taught and that leaves."""
+
 _NULLS = frozenset({"", "n/a", "none", "not specified", "no related clause", "[]"})
 _YES, _NO = frozenset({"yes", "true"}), frozenset({"no", "false"})
 

@@ -6,6 +6,7 @@ layer: one autograd function, which keeps the layer's input and nothing else, an
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def build_model(base: Base, config: TrainConfig) -> Any:
         MachineError: 4 bits are asked for and bitsandbytes is not installed.
     """
     if config.method == "qlora":
-        model = _load_in_4_bits(base)
+        model = load_in_4_bits(base)
     else:
         # what is trained keeps fp32 weights: small updates are lost in bf16
         model = load_backbone(base, dtype="float32" if config.method == "full" else TORCH_DTYPES[config.precision])
@@ -47,9 +48,10 @@ def add_lora(model: Any, settings: LoraSettings) -> Any:
     """Wrap a causal language model in LoRA; the adapter's weights stay in fp32 whatever the base is in.
 
     Raises:
-        ModelError: no layer has a name that `target` asks for.
+        ModelError: no layer has a name that `target` asks for, or one of them is the embedding as well.
     """
     from peft import LoraConfig, get_peft_model
+    from peft.tuners.lora import LoraLayer
 
     config = LoraConfig(
         r=settings.r,
@@ -60,8 +62,11 @@ def add_lora(model: Any, settings: LoraSettings) -> Any:
         use_dora=settings.dora,
         task_type="CAUSAL_LM",
     )
+    embedding = model.get_input_embeddings().weight
     try:
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"Model has `tie_word_embeddings=True`")  # refused below
+            adapted = get_peft_model(model, config)
     except ValueError as error:
         names = sorted({n.rsplit(".", 1)[-1] for n, m in model.named_modules() if type(m).__name__ == "Linear"})
         raise ModelError(
@@ -69,6 +74,13 @@ def add_lora(model: Any, settings: LoraSettings) -> Any:
             where="train.lora.target",
             do=f"use all-linear, or some of {', '.join(names)}",
         ) from None
+    if any(isinstance(m, LoraLayer) and m.get_base_layer().weight is embedding for m in adapted.modules()):
+        raise ModelError(
+            "the output layer of this base is its embedding: an adapter merged into one would change the other",
+            where="train.lora.target",
+            do="leave lm_head out",
+        )
+    return adapted
 
 
 def _continue(model: Any, base: Base, config: TrainConfig) -> Any:
@@ -103,7 +115,15 @@ def _layers(target: Any) -> str:
     return target if isinstance(target, str) else " ".join(sorted({name.rpartition(".")[2] for name in target}))
 
 
-def _load_in_4_bits(base: Base) -> Any:
+def load_in_4_bits(base: Base) -> Any:
+    """Load a base with its layers' matrices in nf4 (QLoRA, Dettmers et al. 2023) and the rest in bf16.
+
+    PEFT's own preparation would make that rest fp32, embeddings and head with it (3.9 GiB more for Llama-3-70B), and
+    with them every state between layers. RMSNorm computes in fp32 of itself, and so does the loss.
+
+    Raises:
+        MachineError: bitsandbytes is not installed.
+    """
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
@@ -113,7 +133,6 @@ def _load_in_4_bits(base: Base) -> Any:
             do="pip install 'lextune[gpu]'",
         ) from None
     import torch
-    from peft import prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quantised = BitsAndBytesConfig(
@@ -133,7 +152,11 @@ def _load_in_4_bits(base: Base) -> Any:
         trust_remote_code=False,
         use_safetensors=True,
     )
-    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            # else an evaluation on a CPU packs the weights anew, and what is packed passes no gradient on
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def fuse(model: Any) -> bool:

@@ -11,10 +11,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from lextune.expert.engines.base import WORTH_SHARING, agreement
 from lextune.train.segments import Segment, positions
 from lextune.train.settings import TrainConfig
-
-WORTH_SHARING = 64  # tokens of a common beginning that are worth a segment of their own
 
 
 class Row(NamedTuple):
@@ -175,7 +174,7 @@ def _root(rows: Sequence[Row]) -> int:
     """Return how many tokens all of several rows begin with, 0 where it is not worth a segment of its own."""
     if len(rows) < 2 or not all(row.branches for row in rows):
         return 0
-    shared = min(_agreement(rows[0].prefix, row.prefix) for row in rows[1:])
+    shared = min(agreement(rows[0].prefix, row.prefix) for row in rows[1:])
     return shared if shared >= WORTH_SHARING else 0
 
 
@@ -290,7 +289,7 @@ def together(rows: Iterable[Row], same: Callable[[Row], object], least: int) -> 
     common: list[int] = []
     for row in rows:
         if out and len(row.branches) == 1 and same(out[-1][0]) == same(row):
-            shared = min(common[-1], _agreement(out[-1][0].prefix, row.prefix))
+            shared = min(common[-1], agreement(out[-1][0].prefix, row.prefix))
             if shared * 100 >= least * len(row.prefix):
                 out[-1].append(row)
                 common[-1] = shared
@@ -298,12 +297,6 @@ def together(rows: Iterable[Row], same: Callable[[Row], object], least: int) -> 
         out.append([row])
         common.append(len(row.prefix) if len(row.branches) == 1 else 0)
     return [group[0] if len(group) == 1 else _joined(group, shared) for group, shared in zip(out, common, strict=True)]
-
-
-def _agreement(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return how many tokens two texts have in common at their beginning."""
-    pairs = enumerate(zip(first, second, strict=False))
-    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
 
 
 def _joined(rows: Sequence[Row], shared: int) -> Row:

@@ -9,13 +9,15 @@ from typing import Any, Protocol
 from lextune.core.records import Document
 from lextune.core.stage import Context
 from lextune.expert.point import GENERAL
+from lextune.expert.quoting import FieldQuestion
 from lextune.expert.readers import Passage
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Scored, score_document
 from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
+from lextune.text.values import NULL
 
-POINTED = 0.01  # a generated pointer counts whatever its confidence
+POINTED = 0.01  # what is generated counts whatever its confidence
 
 
 class LogitReader(Protocol):
@@ -29,7 +31,9 @@ class LogitReader(Protocol):
 def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tuple[str, ...]:
     """Return the fields that the training data assessed: the others are not answered by what it makes."""
     if strategy == "text":
-        return schema.names
+        asked = [e for e in examples if isinstance(e, FieldQuestion)]
+        stated = {e.field for e in asked if e.completion != NULL}
+        return tuple(n for n in schema.names if n in stated or not asked)
     if strategy == "point":
         text = "\n".join(e.completion for e in examples if not e.document_id.startswith(GENERAL))
         return tuple(n for n in schema.names if f"{json.dumps(n, ensure_ascii=False)}:" in text)

@@ -24,7 +24,7 @@ ONE_TEXT = 75  # percent of their prompts that questions of one text have in com
 def chat_row(example: ChatExample, codec: Codec) -> Row:
     """Return a conversation as a row: the prompt is not learnt; the answer and the stop token are."""
     answer = tuple(codec.answer(example.completion))
-    return Row(tuple(codec.prompt(example.messages)), (answer,), ((True,) * len(answer),), example.document_id)
+    return Row(tuple(codec.prompt(example.messages)), (answer,), ((True,) * len(answer),), example.text_id)
 
 
 def fitting(rows: Sequence[Row], max_tokens: int, what: str) -> list[Row]:

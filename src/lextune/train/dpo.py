@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lextune.core.artifacts import SCRATCH, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError, ModelError, RecipeError
@@ -44,6 +44,17 @@ class DpoConfig(Config):
     """The settings of SFT, whose adapter, precision and passes DPO has too."""
     dpo: DpoSettings
     """The settings of DPO."""
+
+
+class Setup(NamedTuple):
+    """What a run on pairs starts from."""
+
+    base: Base
+    """The model under the adapter."""
+    config: TrainConfig
+    """`dpo_train_config`'s: the SFT adapter is its `init_adapter`."""
+    settings: DpoSettings
+    """The loss."""
 
 
 def check_train(train: TrainConfig) -> None:
@@ -115,16 +126,24 @@ def passes(pad: int, config: TrainConfig) -> Passes:
     return Passes(tensors, lambda row: 1.0, perplexity=False)
 
 
-def prepare_dpo(
-    base: Base, pairs: dict[str, list[Pair]], config: TrainConfig, settings: DpoSettings, seed: int
-) -> Prepared:
+def pair_rows(pairs: dict[str, list[Pair]], codec: Codec, max_tokens: int) -> dict[str, list[Row]]:
+    """Return the rows of each part's pairs that fit.
+
+    Raises:
+        DataError: of a part none does.
+    """
+    return {
+        part: fitting([pair_row(pair, codec) for pair in each], max_tokens, f"{part} pair")
+        for part, each in pairs.items()
+    }
+
+
+def prepare_dpo(setup: Setup, pairs: dict[str, list[Pair]], seed: int) -> Prepared:
     """Return what a run needs, but for what the reference says (`add_reference`).
 
     Args:
-        base: the model under the adapter.
+        setup: base, settings and loss.
         pairs: `train` and `validation`.
-        config: `dpo_train_config`'s: the SFT adapter is its `init_adapter`.
-        settings: the loss.
         seed: of the run.
 
     Raises:
@@ -135,24 +154,21 @@ def prepare_dpo(
 
     from lextune.train.preference_model import PairModel
 
+    base, config, settings = setup
     set_seed(seed)
     codec = Codec(base.path)
-    rows = {
-        part: fitting([pair_row(p, codec) for p in each], config.max_tokens, f"{part} pair")
-        for part, each in pairs.items()
-    }
+    rows = pair_rows(pairs, codec, config.max_tokens)
     model = PairModel(base, config, settings)
     learnt = [p for p in model.parameters() if p.requires_grad]
     return Prepared(model, rows, passes(codec.pad_id, config), [{"params": learnt}])
 
 
-def add_reference(prepared: Prepared, config: TrainConfig, settings: DpoSettings, notes: Path) -> Prepared:
+def add_reference(prepared: Prepared, setup: Setup, notes: Path) -> Prepared:
     """Return a run whose rows hold what the reference says of them, and check it.
 
     Args:
         prepared: its model is the reference: nothing of it is trained yet.
-        config: settings of the run.
-        settings: the loss.
+        setup: settings and loss.
         notes: the file with what the reference says; it is computed and written where it is not there.
 
     Raises:
@@ -162,13 +178,13 @@ def add_reference(prepared: Prepared, config: TrainConfig, settings: DpoSettings
     rows = [row for part in parts for row in prepared.rows[part]]
     if not notes.is_file():
         notes.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(notes, json.dumps(_log_probabilities(prepared, rows, config)))
+        write_atomic(notes, json.dumps(_log_probabilities(prepared, rows, setup.config)))
     found = json.loads(notes.read_text(encoding="utf-8"))
     if len(found) != len(rows):
         raise _other_reference(f"it has {len(found)} pairs, and there are {len(rows)}", notes)
     known = iter(row._replace(extra=tuple(each)) for row, each in zip(rows, found, strict=True))
     checked = prepared._replace(rows={part: [next(known) for _ in prepared.rows[part]] for part in parts})
-    _check(checked, config, settings, notes)
+    _check(checked, setup, notes)
     return checked
 
 
@@ -199,7 +215,7 @@ def _evaluated(prepared: Prepared, one: Pass) -> tuple[Any, Any]:
     return found
 
 
-def _check(prepared: Prepared, config: TrainConfig, settings: DpoSettings, notes: Path) -> None:
+def _check(prepared: Prepared, setup: Setup, notes: Path) -> None:
     """Refuse a reference that the model, before its first step, is not.
 
     The passes are those that the reference was computed in, and so the numbers are the same.
@@ -208,6 +224,7 @@ def _check(prepared: Prepared, config: TrainConfig, settings: DpoSettings, notes
 
     from lextune.train.preference_model import loss_at_reference, preference_losses
 
+    _, config, settings = setup
     total, count = 0.0, 0
     for one in divide([row for rows in prepared.rows.values() for row in rows], config):
         sums, tokens = _evaluated(prepared, one)
@@ -229,21 +246,12 @@ def _other_reference(what: str, notes: Path) -> ModelError:
     )
 
 
-def train_dpo(
-    base: Base,
-    pairs: dict[str, list[Pair]],
-    config: TrainConfig,
-    settings: DpoSettings,
-    out: Path,
-    run: RunOptions,
-) -> dict[str, Any]:
+def train_dpo(setup: Setup, pairs: dict[str, list[Pair]], out: Path, run: RunOptions) -> dict[str, Any]:
     """Train on pairs and write a PEFT adapter into `out`; continue from a checkpoint left there.
 
     Args:
-        base: the model under the adapter.
+        setup: base, settings and loss.
         pairs: `train` and `validation`.
-        config: `dpo_train_config`'s.
-        settings: the loss.
         out: the staged artifact; checkpoints and the reference lie under `checkpoints/`.
         run: seed and progress report.
 
@@ -254,16 +262,16 @@ def train_dpo(
         DataError: no pair of a part fits into `max_tokens`.
         ModelError: the adapter is of another base, or the reference is of another adapter.
     """
-    if settings.loss in ("kto", "orpo"):
+    if setup.settings.loss in ("kto", "orpo"):
         from lextune.train.trl_losses import train_by_trl
 
-        return train_by_trl(base, pairs, config, settings, out, run)
+        return train_by_trl(setup, pairs, out, run)
     from lextune.train.trainer import train
 
-    prepared = prepare_dpo(base, pairs, config, settings, run.seed)
+    prepared = prepare_dpo(setup, pairs, run.seed)
     _to_device(prepared.model)
-    prepared = add_reference(prepared, config, settings, out / SCRATCH / REFERENCE)
-    result = train(prepared, config, out, run)
+    prepared = add_reference(prepared, setup, out / SCRATCH / REFERENCE)
+    result = train(prepared, setup.config, out, run)
     prepared.model.model.save_pretrained(out)
     return {**result, "pairs": {part: len(rows) for part, rows in prepared.rows.items()}}
 
@@ -301,8 +309,8 @@ def run_dpo(config: DpoConfig, inputs: Inputs, out: Path, context: Context) -> S
         name=run_name(context.options.get("name", ""), out),
     )
     started = time.perf_counter()
-    settings = dpo_train_config(config.train, config.dpo, adapter)
-    result = train_dpo(base, pairs, settings, config.dpo, out, run)
+    setup = Setup(base, dpo_train_config(config.train, config.dpo, adapter), config.dpo)
+    result = train_dpo(setup, pairs, out, run)
     result["seconds"] = round(time.perf_counter() - started, 1)
     write_binding(out, binding)
     write_training(out, result["curves"])

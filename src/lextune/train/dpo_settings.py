@@ -27,7 +27,8 @@ class PairSettings(Config):
     made: int = Field(40, ge=0)
     """Where a kind has fewer pairs than this, more are made by editing gold answers; 0 for never."""
     human: str | None = None
-    """File of people's preferences, JSON Lines of `prompt`, `chosen` and `rejected`; all of them are taken."""
+    """File of people's preferences, JSON Lines of `prompt`, `chosen` and `rejected`; those with text of a test
+    document are left out, all others are taken."""
 
 
 class DpoSettings(Config):

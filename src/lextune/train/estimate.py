@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.train.batches import Pass, Plan, Row, Step
+from lextune.train.dpo_settings import DpoSettings
+from lextune.train.mistakes import KINDS
 from lextune.train.runs import Passes, Prepared
 from lextune.train.settings import TrainConfig
 
 PROBES = 8  # passes that are timed, after one to warm up
+GENERATED = 4.0  # tokens that are read in the time of one that is generated, 16 answers at once (measured on two cores)
 
 
 class Tokens(NamedTuple):
@@ -25,6 +28,8 @@ class Tokens(NamedTuple):
     mean: float
     """Tokens in a training example, with all that it sees."""
     longest: int
+    answer: float = 0.0
+    """Tokens that are learnt in a training example."""
 
 
 class Seconds(NamedTuple):
@@ -47,6 +52,7 @@ def count_tokens(rows: dict[str, list[Row]], config: TrainConfig, seed: int) -> 
         evaluated=_evaluations(len(plan), config) * sum(row.tokens for row in rows["validation"]),
         mean=round(sum(lengths) / len(lengths), 1),
         longest=max(row.tokens for row in rows["train"]),
+        answer=round(sum(sum(map(sum, row.learnt)) for row in rows["train"]) / len(lengths), 1),
     )
 
 
@@ -85,6 +91,45 @@ def estimate_run(prepared: Prepared, config: TrainConfig, seed: int, *, start: f
         evaluation=round(evaluations * _scaled(read, held_out), 1),
         saving=round((3 * checkpoints + evaluations + 1) * save, 1),  # with Adam's moments, the best, the adapter
     )
+
+
+class DpoEstimate(NamedTuple):
+    """The most that preferences and DPO can take after SFT, without starting engines and merging the adapter."""
+
+    pairs: int
+    """As many as may be mined, and made, at most."""
+    mining: float
+    """Seconds to let the model answer."""
+    training: float
+    """Seconds of DPO, what the reference says of each pair with it."""
+
+
+class Speed(NamedTuple):
+    """Seconds a token, as measured: one that is trained on, and one that is only read."""
+
+    trained: float
+    read: float
+
+
+def estimate_dpo(settings: DpoSettings, examples: int, tokens: Tokens, speed: Speed) -> DpoEstimate:
+    """Scale the speed of SFT to preferences and DPO.
+
+    Args:
+        settings: of both.
+        examples: in the part kept out, of which at most `windows` are asked.
+        tokens: of SFT: prompts and answers are as long here.
+        speed: of SFT's passes.
+    """
+    asked = min(settings.pairs.windows, examples)
+    answers = asked * (1 + settings.pairs.samples)
+    prompt = max(tokens.mean - tokens.answer, 0.0)
+    mining = (asked * prompt + answers * tokens.answer * GENERATED) * speed.read
+    pairs = min(answers, len(KINDS) * settings.pairs.per_kind)
+    learnt = round(pairs * (1 - settings.validation))
+    seen = min(learnt * settings.epochs, (settings.steps or 10**9) * settings.batch)
+    read = pairs + settings.evaluations * (pairs - learnt)
+    training = (prompt + 2 * tokens.answer) * (seen * speed.trained + read * speed.read)
+    return DpoEstimate(pairs, round(mining, 1), round(training, 1))
 
 
 class Verdict(NamedTuple):

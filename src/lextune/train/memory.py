@@ -80,11 +80,11 @@ def memory(
 
 
 def weight_bytes(shape: Shape, config: TrainConfig) -> float:
-    """Return the size of the base: all fp32 (`full`), layers in nf4 and the rest in fp32 (`qlora`), or all alike."""
+    """Return the size of the base: all fp32 (`full`), layers in nf4 and the rest in bf16 (`qlora`), or all alike."""
     if config.method == "full":
         return 4.0 * shape.parameters
     if config.method == "qlora":
-        return NF4 * shape.in_layers + 4.0 * (shape.parameters - shape.in_layers)
+        return NF4 * shape.in_layers + 2.0 * (shape.parameters - shape.in_layers)
     return (2.0 if config.precision == "bf16" else 4.0) * shape.parameters
 
 
@@ -94,18 +94,18 @@ def layer_bytes(shape: Shape, config: TrainConfig) -> float:
     After Korthikanti et al. 2022 (section 4.1: 34 s b h for GPT), for RMSNorm, a gated feed-forward part, grouped
     queries, and attention whose weights are computed again. In bf16, under an adapter: 8 h for two norms in fp32;
     4 h + 2 q + 2 i for the inputs of the matrices; 2 q + 4 k for attention; 6 i for the gate; 2 r for each adapted
-    matrix. Where PEFT or autocast computes, each matrix keeps its input for itself; a base in 4 bits writes fp32.
+    matrix. Where PEFT or autocast computes, each matrix keeps its input for itself.
     """
     size = 2 if config.precision == "bf16" else 4
     h, i, q, k = shape.hidden, shape.inner, shape.queries, shape.keys
-    full, in_4_bits = config.method == "full", config.method == "qlora"
-    own = in_4_bits or (full and size == 2) or config.lora.dropout > 0 or config.lora.dora
+    full = config.method == "full"
+    own = config.method == "qlora" or (full and size == 2) or config.lora.dropout > 0 or config.lora.dora
     norms = 16 * h if full else 8 * h
     taken = set(shape.linear) if full else _adapted(shape, config)  # a matrix that is not learnt keeps no input
     kept = {n if own else SHARED.get(n, n): width for n, (width, _) in shape.linear.items() if n in taken}
     inputs = size * sum(kept.values())
     attention = size * (q + 2 * k)
-    gate = (4 if in_4_bits else size) * 3 * i
+    gate = size * 3 * i
     low = 0 if full else size * config.lora.r * len(taken)
     mask = sum(kept.values()) if config.lora.dropout and not full else 0
     return norms + inputs + attention + gate + low + mask
@@ -116,7 +116,7 @@ def activation_bytes(shape: Shape, config: TrainConfig) -> float:
 
     With checkpointing each layer keeps its input, and one at a time the rest. A GPU's attention keeps its output too.
     """
-    size = 2 if config.precision == "bf16" and config.method == "lora" else 4  # of the states between layers
+    size = 2 if config.precision == "bf16" and config.method != "full" else 4  # of the states between layers
     gradients = 2.0 * size * shape.inner + 8.0 * shape.hidden
     layer = layer_bytes(shape, config) + 2 * shape.queries
     again = config.gradient_checkpointing

@@ -1,6 +1,6 @@
 """The metric of `best_by: metric`: validation documents, read and marked while the model is trained.
 
-They take the path that serves and evaluates: `Expert` (or `WritingExpert`) over an engine that holds the model in
+They take the path that serves and evaluates: `lextune.expert.build.expert_over` an engine that holds the model in
 training, thresholds fitted as `calibrate` does, marks from `lextune.expert.scoring`. So the best weights are those that
 will answer best, where a lower loss may only be surer of what was right already.
 """
@@ -15,9 +15,11 @@ from lextune.core.errors import DataError
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context
 from lextune.expert.answering import Expert, Identity
+from lextune.expert.build import expert_over
 from lextune.expert.engines.base import Tagger, TagInput
-from lextune.expert.readers import PointReader, TagReader
+from lextune.expert.readers import TagReader
 from lextune.expert.schema import Schema
+from lextune.expert.task import is_prose
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds, fit_thresholds
 from lextune.expert.weights import Base
@@ -27,7 +29,7 @@ from lextune.train.calibrate import POINTED, read_scores
 
 
 class ServingMetric:
-    """Scores the module in training: micro F1 of fields, or for `text` the share of words in common (Jaccard).
+    """Scores the module in training: micro F1 of fields, or for free text the share of words in common (Jaccard).
 
     Args:
         base: of the model.
@@ -91,16 +93,11 @@ class ServingMetric:
 
     def _expert(self, engine: Any) -> Expert | WritingExpert:
         identity = Identity("in training", "", self._strategy)
-        if self._strategy == "text":
-            return WritingExpert(identity, self._schema, engine, self._codec)
+        thresholds = Thresholds(pooled=POINTED, trained_fields=self._trained)
         if self._strategy == "tag":
-            tagger = TaggedOnce(engine)
-            thresholds = self._fitted(TagReader(self._codec, tagger, Thresholds()))
-            reader: Any = TagReader(self._codec, tagger, thresholds)
-        else:
-            thresholds = Thresholds(pooled=POINTED, trained_fields=self._trained)
-            reader = PointReader(self._codec, engine, self._schema)
-        return Expert(identity, self._schema, reader, codec=self._codec, thresholds=thresholds, window=self._window)
+            engine = TaggedOnce(engine)
+            thresholds = self._fitted(TagReader(self._codec, engine, Thresholds()))
+        return expert_over(engine, self._codec, self._schema, thresholds, self._window, identity)
 
     def _fitted(self, reader: TagReader) -> Thresholds:
         scores = read_scores(reader, self._documents, self._schema, self._codec, self._window, Context())
@@ -112,7 +109,7 @@ class ServingMetric:
 
         data = pairs.scored(self._documents, predictions, self._schema)
         shape = len(data.documents), len(data.fields)
-        if self._strategy == "text":
+        if is_prose(self._schema):
             return float(contracteval.jaccard(contracteval.counts(data.pairs, *shape).sum(axis=(0, 1))))
         return float(fields.f1(fields.counts(data.pairs, *shape).sum(axis=(0, 1))))
 

@@ -9,6 +9,9 @@
 | `cut_quote` | a clause | some of its sentences left out, and none beside a right one added | a part of its text |
 | `null_form` | null | `None`, `N/A`, `[]`, `{"Audit": []}` for `{}` | `N/A`, `none` for `null` |
 
+A `text` answer about a clause is also `invented` where it has words that the window does not have, or sentences beside
+those of the clause, `wrong_field` where it gives the clause of another field, and `malformed` where it does not end.
+
 An answer with several mistakes has the first of: malformed, wrong field, invented, missed, cut quote. What an
 annotator left open (a repetition of a quote, a field that was not assessed) is no mistake.
 """
@@ -20,11 +23,12 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
+from lextune.expert.grounding import ground
 from lextune.expert.point import parse_point, point_answer
+from lextune.expert.quoting import parse_quotes, quoted_answer, says_null
 from lextune.expert.schema import Schema
-from lextune.expert.task import NULL
 from lextune.expert.windowing import WindowExample
-from lextune.text.values import is_null
+from lextune.text.values import NULL, is_null
 
 Kind = Literal["malformed", "invented", "missed", "wrong_field", "cut_quote", "null_form"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -32,6 +36,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 RIGHT = "it is right"
 OTHER_WORDS = "other words than the gold answer's, which nobody judged"
 LEFT_OPEN = "it differs only where the annotation is left open"
+MORE_WORDS = "it quotes more words of the same sentences, which nobody judged"
+NULL_FORMS = ("N/A", "None", "none", "not specified")
 
 
 class Verdict(NamedTuple):
@@ -164,6 +170,59 @@ def _object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+Places = list[tuple[int, int, int]]
+
+
+def judge_quotes(schema: Schema, example: WindowExample, number: int, text: str, *, stopped: bool = True) -> Verdict:
+    """Say what is wrong with a `text` answer about a clause.
+
+    Args:
+        schema: its fields may be asked.
+        example: the window with its labels.
+        number: of the field that was asked.
+        text: the answer.
+        stopped: whether it came to its end.
+    """
+    gold, name = quoted_answer(example, number), schema.names[number]
+    if not stopped:
+        return Verdict("malformed", "it does not come to an end")
+    if text.strip() == gold:
+        return Verdict(None, RIGHT)
+    if says_null(text):
+        null = gold == NULL
+        return Verdict("null_form", f"null is not written {NULL}") if null else Verdict("missed", f"{name} is left out")
+    found = ground(example.texts, parse_quotes(text))
+    if found.ungrounded:
+        return Verdict("invented", "it has words that the text does not have")
+    wanted = _gold_places(example, number)
+    counted = [place for place in found.places if place in wanted or number not in example.ignored[place[0]]]
+    if counted == wanted:
+        return Verdict(None, RIGHT if counted == found.places else LEFT_OPEN)
+    return _compare_places(schema, example, number, counted)
+
+
+def _compare_places(schema: Schema, example: WindowExample, number: int, found: Places) -> Verdict:
+    """Compare the places of an answer with other ones that are right."""
+    name, wanted = schema.names[number], _gold_places(example, number)
+    if not wanted:
+        return Verdict("invented", f"{name} is not there")
+    rows, right = ({row for row, _, _ in places} for places in (found, wanted))
+    if not rows & right:
+        others = (n for n in range(len(schema.names)) if n != number)
+        stated = next((n for n in others if rows & {row for row, _, _ in _gold_places(example, n)}), None)
+        if stated is not None:
+            return Verdict("wrong_field", f"what states {schema.names[stated]} is given for {name}")
+    if rows - right:
+        return Verdict("invented", f"{name} has another answer than it is given")
+    whole = all(any(row == r and a <= start and end <= b for r, a, b in found) for row, start, end in wanted)
+    return Verdict(None, MORE_WORDS) if whole else Verdict("cut_quote", f"{name} is cut short")
+
+
+def _gold_places(example: WindowExample, number: int) -> Places:
+    """Return where the gold answer's words are found, as those of any answer are."""
+    return ground(example.texts, parse_quotes(quoted_answer(example, number))).places
+
+
 Edited = tuple[Kind, str]
 """A kind of mistake and an answer that makes it."""
 
@@ -220,7 +279,7 @@ def text_mistakes(gold: str, others: Callable[[], str], draw: random.Random) -> 
         draw: of what is edited.
     """
     if gold == NULL:
-        made: list[Edited] = [("null_form", draw.choice(["N/A", "None", "none", "not specified"]))]
+        made: list[Edited] = [("null_form", draw.choice(NULL_FORMS))]
         other = others()
         return [*made, ("invented", other)] if other != NULL else made
     made = [("missed", NULL)]
@@ -235,5 +294,33 @@ def text_mistakes(gold: str, others: Callable[[], str], draw: random.Random) -> 
         return made
     words = gold.split(" ")
     if len(words) > 3:
+        made.append(("cut_quote", " ".join(words[: draw.randint(2, len(words) - 1)])))
+    return made
+
+
+def quote_mistakes(schema: Schema, example: WindowExample, number: int, draw: random.Random) -> list[Edited]:
+    """Return mistakes made of a `text` answer about a clause, one of each kind that it allows.
+
+    Args:
+        schema: its fields may be asked.
+        example: the window with its labels.
+        number: of the field that was asked.
+        draw: of what is edited.
+    """
+    gold = quoted_answer(example, number)
+    known = zip(example.texts, example.positives, example.ignored, strict=True)
+    beside = [text for text, *fields in known if not any(number in each for each in fields)]
+    made: list[Edited] = [("invented", draw.choice(beside))] if beside else []
+    if gold == NULL:
+        return [("null_form", draw.choice(NULL_FORMS)), *made]
+    made.append(("missed", NULL))
+    others = [quoted_answer(example, n) for n in range(len(schema.names)) if n != number]
+    clauses = [other for other in others if other not in (NULL, gold)]
+    if clauses:
+        made.append(("wrong_field", draw.choice(clauses)))
+    lines, words = gold.split("\n"), gold.split(" ")
+    if len(lines) > 1:
+        made.append(("cut_quote", "\n".join(lines[:-1])))
+    elif len(words) > 3:
         made.append(("cut_quote", " ".join(words[: draw.randint(2, len(words) - 1)])))
     return made

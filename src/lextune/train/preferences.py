@@ -15,27 +15,38 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import SCRATCH, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.recipe import Config
-from lextune.core.records import Drop, Message
+from lextune.core.records import Drop, Message, Preference
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.build import load_model
 from lextune.expert.engines.base import GenerateOptions, Generator
 from lextune.expert.merging import merge
 from lextune.expert.point import ChatExample, parse_point
+from lextune.expert.quoting import Absent, FieldQuestion
 from lextune.expert.readers import PointReader
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import NULL, as_chat
+from lextune.expert.task import Example, as_chats
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowExample
 from lextune.expert.writing import MAX_TOKENS
+from lextune.text.values import NULL
 from lextune.train.dpo_settings import PairSettings
 from lextune.train.kept_out import KEPT_OUT
-from lextune.train.mistakes import KINDS, Verdict, judge_point, judge_text, point_mistakes, text_mistakes
+from lextune.train.mistakes import (
+    KINDS,
+    Verdict,
+    judge_point,
+    judge_quotes,
+    judge_text,
+    point_mistakes,
+    quote_mistakes,
+    text_mistakes,
+)
 
 CHUNK = 16  # prompts whose answers are drawn together, while the engine still has them in its cache
 LONG_GOLD = "its gold answer is longer than what is generated"
@@ -57,6 +68,8 @@ class PreferencesConfig(Config):
     """The engine that generates: `openvino` or `transformers`."""
     max_tokens: int
     """Tokens in the longest example that is trained on."""
+    absent_fields: int = Absent().fields
+    """Fields that a window does not state and that are asked of it all the same (`text`)."""
     pairs: PairSettings
     """Where pairs come from."""
 
@@ -95,9 +108,9 @@ class Asked(NamedTuple):
 
     @property
     def where(self) -> str:
-        """Its document, and its window."""
-        index = getattr(self.example, "index", None)
-        return self.chat.document_id + ("" if index is None else f": window {index}")
+        """Its document, its window, and the field that is asked."""
+        index, field = getattr(self.example, "index", None), getattr(self.chat, "field", "")
+        return self.chat.document_id + ("" if index is None else f": window {index}") + (field and f", {field}")
 
 
 class _Judge:
@@ -107,13 +120,19 @@ class _Judge:
         self._schema, self._asked, self._draw = schema, asked, random.Random(f"{seed} mistakes")
 
     def verdict(self, one: Asked, answer: Answer) -> Verdict:
+        if isinstance(one.example, WindowExample) and isinstance(one.chat, FieldQuestion):
+            number = self._schema.names.index(one.chat.field)
+            return judge_quotes(self._schema, one.example, number, answer.text, stopped=answer.stopped)
         if isinstance(one.example, WindowExample):
             return judge_point(self._schema, one.example, answer.text, stopped=answer.stopped)
         return judge_text(one.chat.completion, answer.text, stopped=answer.stopped)
 
     def mistakes(self, one: Asked) -> Iterator[Pair]:
         """Yield pairs made of a gold answer; an edit that is no such mistake after all is passed over."""
-        if isinstance(one.example, WindowExample):
+        if isinstance(one.example, WindowExample) and isinstance(one.chat, FieldQuestion):
+            number = self._schema.names.index(one.chat.field)
+            edited = quote_mistakes(self._schema, one.example, number, self._draw)
+        elif isinstance(one.example, WindowExample):
             edited = point_mistakes(self._schema, one.example, self._draw)
         else:
             edited = text_mistakes(
@@ -225,56 +244,15 @@ def choose_pairs(found: Iterable[tuple[str, Pair]], made: Iterable[Pair], settin
     return Chosen([pair for kind in KINDS for pair in kept[kind]], drops)
 
 
-class _HumanRow(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    prompt: tuple[Message, ...] | str
-    chosen: tuple[Message, ...] | str
-    rejected: tuple[Message, ...] | str
-
-
-def human_pairs(path: Path) -> Iterator[Pair]:
-    """Yield people's preferences, as `lextune data export --format preference` writes them.
-
-    Raises:
-        DataError: the file is missing, or a line is no preference.
-    """
-    if not path.is_file():
-        raise DataError("no such file of preferences", where=f"dpo.pairs.human: {path}", do="give a JSON Lines file")
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                row = _HumanRow.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                problem = ": ".join([*map(str, first["loc"][:1]), first["msg"]])
-                raise _not_a_pair(path, number, problem) from None
-            prompt = (Message(role="user", content=row.prompt),) if isinstance(row.prompt, str) else row.prompt
-            chosen, rejected = (_said(answer) for answer in (row.chosen, row.rejected))
-            if not prompt or chosen is None or rejected is None:
-                raise _not_a_pair(path, number, "an answer is one message of the assistant")
-            if chosen == rejected:
-                raise _not_a_pair(path, number, "the chosen answer and the rejected one are the same")
-            yield Pair(
-                document_id=f"human-{number}",
-                messages=prompt,
-                chosen=chosen,
-                rejected=rejected,
-                kind="human",
-                reason="a person prefers the other",
-            )
-
-
-def _said(answer: tuple[Message, ...] | str) -> str | None:
-    if isinstance(answer, str):
-        return answer
-    return answer[0].content if len(answer) == 1 and answer[0].role == "assistant" else None
-
-
-def _not_a_pair(path: Path, number: int, what: str) -> DataError:
-    return DataError(
-        f"no preference: {what}",
-        where=f"{path}:{number}",
-        do='write {"prompt": [message, ...], "chosen": [message], "rejected": [message]} on each line',
+def human_pair(one: Preference) -> Pair:
+    """Return a person's preference as a pair; each counts as a document of its own."""
+    return Pair(
+        document_id=f"human-{one.line}",
+        messages=one.messages,
+        chosen=one.chosen,
+        rejected=one.rejected,
+        kind="human",
+        reason="a person prefers the other",
     )
 
 
@@ -282,15 +260,16 @@ def run_preferences(config: PreferencesConfig, inputs: Inputs, out: Path, contex
     """Let the SFT adapter answer the part kept out, judge its answers, and write `pairs.jsonl` and `pairs.json`.
 
     Raises:
-        DataError: there is no pair, or the file of human preferences is wrong.
+        DataError: there is no pair.
     """
-    human = list(human_pairs(Path(config.pairs.human))) if config.pairs.human else []
+    given = read_jsonl(inputs["human"].file("preferences.jsonl"), Preference) if "human" in inputs else ()
+    human = [human_pair(one) for one in given]
     schema = load_schema(config.schema_name)
     codec = Codec(resolve_base(config.base).path)
-    kind: type[WindowExample] | type[ChatExample] = WindowExample if config.strategy == "point" else ChatExample
     limit = PointReader.MAX_TOKENS if config.strategy == "point" else MAX_TOKENS
-    lines: Iterator[Any] = read_jsonl(inputs["examples"].file(KEPT_OUT), kind)
-    examples = [Asked(line, as_chat(schema, line)) for line in lines]
+    lines = (line.root for line in read_jsonl(inputs["examples"].file(KEPT_OUT), Example))
+    absent = Absent(config.absent_fields, context.seed)
+    examples = [Asked(line, chat) for line in lines for chat in as_chats(schema, line, config.strategy, absent)]
     chosen = choose_asked(examples, config.pairs, context.seed)
     asked, drops = _fitting(chosen, codec, limit, config.max_tokens)
     answers, minutes = _answers(config, inputs, asked, codec, limit, out / SCRATCH, context)
@@ -336,11 +315,11 @@ def _judged(
 
 
 def _free_validity(schema: Schema, asked: Sequence[Asked], answers: Sequence[Sequence[Answer]]) -> float | None:
-    """Return the share of the most probable answers that are valid without a grammar; None with `text`."""
+    """Return the share of the most probable `point` answers that are valid without a grammar; None with `text`."""
     valid = [
         each[0].stopped and parse_point(schema, len(one.example.texts), each[0].text) is not None
         for one, each in zip(asked, answers, strict=True)
-        if isinstance(one.example, WindowExample)
+        if isinstance(one.example, WindowExample) and not isinstance(one.chat, FieldQuestion)
     ]
     return sum(valid) / len(valid) if valid else None
 
@@ -404,4 +383,4 @@ def _no_pairs(answers: int) -> DataError:
     )
 
 
-STAGES = (Stage("preferences", 1, ("examples", "adapter"), PreferencesConfig, run_preferences, "pairs"),)
+STAGES = (Stage("preferences", 2, ("examples", "adapter", "human"), PreferencesConfig, run_preferences, "pairs"),)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lextune.core.recipe import Config
+from lextune.expert.quoting import Absent
 
 Strategy = Literal["tag", "point", "text"]
 
@@ -32,7 +33,7 @@ class TrainConfig(Config):
     """Supervised fine-tuning with AdamW."""
 
     strategy: Strategy = "tag"
-    """`tag` scores sentences, `point` generates sentence numbers, `text` generates free text."""
+    """`tag` scores sentences, `point` generates sentence numbers, `text` the words of a clause, or free text."""
     method: Literal["lora", "qlora", "full"] = "lora"
     """`lora` trains an adapter; `qlora` the same on a base in 4 bits (nf4, double quantisation); `full` all weights."""
     init_adapter: str | None = None
@@ -52,7 +53,7 @@ class TrainConfig(Config):
     weight_decay: float = Field(0.0, ge=0)
     """Weight decay of AdamW."""
     batch: int = Field(8, ge=1)
-    """Examples in one optimizer step, over all processes."""
+    """Examples in one optimizer step, over all processes; for `text`, questions."""
     pass_tokens: int = Field(1024, ge=32)
     """Tokens computed at once: a step is divided into passes of so many; that changes its memory and not its result."""
     packing: bool = True
@@ -69,6 +70,8 @@ class TrainConfig(Config):
     """Size of the uniform noise on embeddings in training (NEFTune, Jain et al. 2023); 5 is usual."""
     negatives: float = Field(0.5, ge=0)
     """Training windows without a clause for each window with one."""
+    absent_fields: int = Field(Absent().fields, ge=1)
+    """Fields that a window does not state and that are asked of it all the same (`text`); it is asked all it states."""
     positive_weight: float = Field(3.0, gt=0)
     """Weight in the loss of a sentence that answers a field; others count 1 (`tag`)."""
     evaluations: int = Field(2, ge=1)
@@ -77,7 +80,7 @@ class TrainConfig(Config):
     """The most validation examples in one of them."""
     best_by: Literal["loss", "metric"] = "loss"
     """What is best: the lowest validation loss, or the best marks of validation documents that are read as in serving:
-    micro F1 of fields, and for `text` the share of words in common with the answer that was written (Jaccard)."""
+    micro F1 of fields, and for free text the share of words in common with the answer that was written (Jaccard)."""
     metric_documents: int = Field(8, ge=1)
     """How many validation documents the metric reads, the shortest first (`best_by: metric`)."""
     patience: int | None = Field(None, ge=1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
-from typing import Any
-
-from pydantic import RootModel
+from typing import TYPE_CHECKING, Any
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic
 from lextune.core.recipe import Config
@@ -15,19 +14,24 @@ from lextune.core.records import Document
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.build import load_model
 from lextune.expert.linear import LinearTagger, fit_linear
-from lextune.expert.point import ChatExample
+from lextune.expert.quoting import Absent
 from lextune.expert.readers import LinearReader, TagReader
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import as_chat, get_task
+from lextune.expert.task import Example, as_chats, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.train.calibrate import POINTED, read_scores, trained_fields
+from lextune.train.dpo_settings import DpoSettings
+from lextune.train.kept_out import KEPT_OUT
 from lextune.train.metric import ServingMetric, shortest
 from lextune.train.runs import RunOptions
 from lextune.train.settings import TrainConfig
 from lextune.train.tracking import check_trackers, run_name, told
+
+if TYPE_CHECKING:
+    from lextune.train.estimate import Seconds, Tokens
 
 
 class SftConfig(Config):
@@ -43,6 +47,13 @@ class SftConfig(Config):
     """How documents are cut, where the metric reads them."""
     train: TrainConfig
     """The training settings."""
+
+
+class PreflightConfig(SftConfig):
+    """What SFT is given, and what comes after it."""
+
+    dpo: DpoSettings | None = None
+    """The settings of DPO, where there is one."""
 
 
 class LinearConfig(Config):
@@ -69,19 +80,21 @@ class CalibrateConfig(Config):
     """What thresholds are chosen for."""
 
 
-class _Example(RootModel[WindowExample | ChatExample]):
-    """A line of examples: a window, or a conversation (a row, or a general instruction among windows)."""
+def read_examples(artifact: Artifact, config: TrainConfig, schema: Schema, seed: int) -> dict[str, list[Any]]:
+    """Return `train` and `validation` examples as the strategy learns them: windows, or conversations."""
+    found: dict[str, list[Any]] = {}
+    for part in ("train", "validation"):
+        file = artifact.file(f"{part}.jsonl")
+        if config.strategy == "tag":
+            found[part] = list(read_jsonl(file, WindowExample))
+        else:
+            absent = Absent(config.absent_fields, seed)
+            lines = (as_chats(schema, line.root, config.strategy, absent) for line in read_jsonl(file, Example))
+            found[part] = [chat for chats in lines for chat in chats]
+    return found
 
 
-def read_examples(artifact: Artifact, part: str, strategy: str, schema: Schema) -> list[Any]:
-    """Return a part's examples as a strategy learns them: windows, or conversations."""
-    file = artifact.file(f"{part}.jsonl")
-    if strategy == "tag":
-        return list(read_jsonl(file, WindowExample))
-    return [as_chat(schema, line.root) for line in read_jsonl(file, _Example)]
-
-
-def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
+def run_preflight(config: PreflightConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
     """Check the examples and estimate the time; refuse what could not be learnt."""
     from lextune.train.estimate import count_tokens, estimate_run
     from lextune.train.preflight import check_chat, check_windows
@@ -91,7 +104,7 @@ def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context
     base, schema = resolve_base(config.base), load_schema(config.schema_name)
     codec = Codec(base.path)
     strategy = config.train.strategy
-    examples = {p: read_examples(inputs["examples"], p, strategy, schema) for p in ("train", "validation")}
+    examples = read_examples(inputs["examples"], config.train, schema, context.seed)
     check = check_windows if strategy == "tag" else check_chat
     found = check(examples["train"], codec, config.train)
     found |= {
@@ -104,7 +117,9 @@ def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context
     prepared = prepare(config, base, examples, schema, context.seed)
     start = time.perf_counter() - started
     tokens = count_tokens(prepared.rows, config.train, context.seed)
-    steps, seconds = estimate_run(prepared, config.train, context.seed, start=start)
+    steps, alone = estimate_run(prepared, config.train, context.seed, start=start)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    seconds = alone._replace(training=alone.training / processes, evaluation=alone.evaluation / processes)
     found |= {"budget": tokens._asdict()}
     write_atomic(out / "preflight.json", json.dumps(found, indent=1))
     return {  # what was timed is here and in no file, so that no later key hangs on the clock
@@ -115,8 +130,22 @@ def run_preflight(config: SftConfig, inputs: Inputs, out: Path, context: Context
         "tokens_per_second": round(tokens.trained / max(seconds.training, 1e-9), 1),
         "estimate": {"steps": steps, "seconds": round(sum(seconds), 1)},
         "estimated_parts": seconds._asdict(),
+        "processes": processes,
+        "dpo": _dpo_estimate(config, inputs, tokens, alone),
         "note": f"{steps} steps to train, about {sum(seconds):.0f} s",
     }
+
+
+def _dpo_estimate(config: PreflightConfig, inputs: Inputs, tokens: Tokens, seconds: Seconds) -> dict[str, float] | None:
+    """Return what DPO takes on one process by the speed of SFT, None where there is none."""
+    from lextune.train.estimate import Speed, estimate_dpo
+
+    if config.dpo is None:
+        return None
+    with inputs["examples"].file(KEPT_OUT).open("rb") as stream:
+        examples = sum(1 for _ in stream)
+    speed = Speed(seconds.training / max(tokens.trained, 1), seconds.evaluation / max(tokens.evaluated, 1))
+    return estimate_dpo(config.dpo, examples, tokens, speed)._asdict()
 
 
 def prepare(config: SftConfig, base: Base, examples: dict[str, list[Any]], schema: Schema, seed: int) -> Any:
@@ -147,7 +176,7 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
     check_trackers(config.train.report_to)
     base, schema = resolve_base(config.base), load_schema(config.schema_name)
     strategy = config.train.strategy
-    examples = {p: read_examples(inputs["examples"], p, strategy, schema) for p in ("train", "validation")}
+    examples = read_examples(inputs["examples"], config.train, schema, context.seed)
     trained = trained_fields(examples["train"], schema, strategy)
     run = RunOptions(
         context.seed,
@@ -227,7 +256,7 @@ def _fit(scores: list[Scored], schema: Schema, config: CalibrateConfig) -> Thres
 
 
 STAGES = (
-    Stage("preflight", 2, ("examples",), SftConfig, run_preflight, "preflight"),
+    Stage("preflight", 3, ("examples",), PreflightConfig, run_preflight, "preflight"),
     Stage("linear", 1, ("examples",), LinearConfig, run_linear, "linear"),
     Stage("sft", 2, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
     Stage("calibrate", 1, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),

@@ -1,7 +1,8 @@
 """The training loop: transformers' Trainer, with steps planned ahead, exact accumulation and trusted checkpoints.
 
 The Trainer brings the optimizer, the schedule, trackers, and `accelerate` for many processes. Ours is what one
-optimizer step computes (`lextune.train.batches`), how its loss is counted, and what a checkpoint is.
+optimizer step computes (`lextune.train.batches`), how its loss is counted, and what a checkpoint is
+(`lextune.train.resumable`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import Any
 
 import psutil
 import torch
-from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
@@ -24,20 +24,11 @@ from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 from lextune.core.artifacts import SCRATCH
 from lextune.core.errors import RecipeError
 from lextune.train.batches import Plan, Row, Step, divide, share
-from lextune.train.callbacks import BestKeeper, Journal, silence
-from lextune.train.checkpoints import keep, newest, progress, seal
-from lextune.train.distributed import (
-    deepspeed_settings,
-    divide_when_loaded,
-    load_trainable,
-    shard,
-    trainable,
-    whole_optimizer,
-)
+from lextune.train.distributed import deepspeed_settings, divide_when_loaded, shard, whole_optimizer
+from lextune.train.resumable import Resumable
 from lextune.train.runs import Passes, Prepared, RunOptions
 from lextune.train.settings import TrainConfig
-from lextune.train.team import Followed, agree, leads, sharding
-from lextune.train.tracking import tracked
+from lextune.train.team import agree, sharding
 
 
 class StepData:
@@ -58,15 +49,12 @@ class StepData:
         return {"passes": made, "items": sum(map(self._passes.items, rows))}
 
 
-class StepTrainer(Trainer):  # type: ignore[misc]
+class StepTrainer(Resumable, Trainer):  # type: ignore[misc]
     """A Trainer whose batch is a whole optimizer step, computed pass by pass."""
 
-    def prepare(self, passes: Passes, out: Path, config: TrainConfig, keeper: BestKeeper) -> None:
-        """Take what the Trainer's own constructor has no argument for."""
+    def count_by(self, passes: Passes) -> None:
+        """Take how a loss is counted."""
         self._scale, self._perplexity = passes.scale, passes.perplexity and passes.scale == 1.0
-        self._out, self._config, self._keeper = out, config, keeper
-        self._saving: Path | None = None
-        self._weights: dict[str, Any] = {}
         self._counted, self._since = 0, time.perf_counter()
 
     def get_train_dataloader(self) -> Any:
@@ -123,31 +111,6 @@ class StepTrainer(Trainer):  # type: ignore[misc]
         """Return what the module measured since the last time (of this process's share)."""
         return dict(self.model.figures()) if hasattr(self.model, "figures") else {}
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        self._saving = self._out / SCRATCH / f"writing-{self.state.global_step}"
-        self._weights = trainable(self.model)
-        super()._save_checkpoint(model, trial)
-        if self.args.world_size > 1:
-            self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            name = f"checkpoint-{self.state.global_step}"
-            seal(self._saving / name, self._out / SCRATCH / name)
-            self._saving.rmdir()
-            keep(self._out, self._config.checkpoints_kept)
-        self._saving, self._weights = None, {}
-
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._saving or super()._get_output_dir(trial))
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self._weights, folder / "trainable.safetensors")
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        weights = load_file(Path(resume_from_checkpoint) / "trainable.safetensors")
-        load_trainable(model or self.model, weights)
-
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if sharding() != "fsdp":
             super()._save_optimizer_and_scheduler(output_dir)
@@ -202,38 +165,16 @@ def train(
     groups = shard(model, prepared.groups, arguments.device) if sharding() == "fsdp" else prepared.groups
     optimizer = torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
     divide_when_loaded(optimizer)
-    keeper = BestKeeper(model, out / SCRATCH, config, run.metric)
-    journal = Journal(out, len(plan), run.report)
     trainer = StepTrainer(
         model=model,
         args=arguments,
         train_dataset=StepData(plan, rank, passes),
         eval_dataset=StepData([whole(rows["validation"], config, world)], rank, passes),
         optimizers=(optimizer, None),
-        callbacks=[keeper, journal, *callbacks],
     )
-    trainer.prepare(passes, out, config, keeper)
-    silence(trainer)
-    newest_one = newest(out, run.warn) if leads() else None
-    found = agree(str(newest_one) if newest_one else None)
-    checkpoint = Path(found) if found else None
-    steps, history = progress(checkpoint) if checkpoint else (0, [])
-    if steps < len(plan) and not keeper.in_vain(history):
-        with tracked(trainer, out.parent / "tensorboard", run.name or out.name):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        steps = trainer.state.global_step
-    else:
-        journal.take(history)
-    keeper.restore()
-    if not leads():
-        raise Followed
-    return {
-        "steps": steps,
-        "tokens": sum(row.tokens for row in rows["train"]),
-        "curves": journal.curves(),
-        "best": keeper.best(),
-        "resumed_from": checkpoint.name if checkpoint else None,
-    }
+    trainer.count_by(passes)
+    trainer.watch(out, config, len(plan), run, callbacks)
+    return {**trainer.finish(), "tokens": sum(row.tokens for row in rows["train"])}
 
 
 def whole(rows: Sequence[Row], config: TrainConfig, world: int = 1) -> Step:

@@ -70,8 +70,7 @@ class Trials:
     def __init__(self, config: SftConfig, inputs: Inputs, study: Study, recipe: str) -> None:
         self._config, self._inputs, self._study, self._recipe = config, inputs, study, recipe
         self._base, self._schema = resolve_base(config.base), load_schema(config.schema_name)
-        strategy, artifact = config.train.strategy, inputs["examples"]
-        self._examples = {p: read_examples(artifact, p, strategy, self._schema) for p in ("train", "validation")}
+        self._examples = read_examples(inputs["examples"], config.train, self._schema, study.seed)
         self._codec = Codec(self._base.path)
 
     def run(self, trial: Any, report: Any = None) -> None:

@@ -1,75 +1,48 @@
 """KTO and ORPO: TRL's trainers, on the ids that our own template gives.
 
-They take a text twice where our core reads it once, and their checkpoints are those of transformers. TRL never
-tokenises: no text of a document can become a control token.
+They take a text twice where our core reads it once. TRL never tokenises: no text of a document can become a control
+token.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lextune.core.artifacts import SCRATCH
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, load_backbone
 from lextune.train.adapter import TORCH_DTYPES
-from lextune.train.batches import Row
-from lextune.train.chat import fitting
-from lextune.train.dpo import pair_row
-from lextune.train.dpo_settings import DpoSettings
+from lextune.train.batches import Row, planned_steps
+from lextune.train.dpo import Setup, pair_rows
 from lextune.train.preferences import Pair
 from lextune.train.runs import RunOptions
 from lextune.train.settings import TrainConfig
+from lextune.train.team import agree
 
 TOGETHER = 2  # pairs computed at once
 
 
-def train_by_trl(
-    base: Base,
-    pairs: dict[str, list[Pair]],
-    config: TrainConfig,
-    settings: DpoSettings,
-    out: Path,
-    run: RunOptions,
-) -> dict[str, Any]:
+def train_by_trl(setup: Setup, pairs: dict[str, list[Pair]], out: Path, run: RunOptions) -> dict[str, Any]:
     """Train by KTO or ORPO; as `lextune.train.dpo.train_dpo`.
 
     For KTO each answer is an example of its own, desired or not, and the reference is a copy of the SFT adapter.
     """
     from transformers import set_seed
-    from transformers.trainer_utils import get_last_checkpoint
 
-    from lextune.train.callbacks import BestKeeper, Journal, silence
-
+    base, config, settings = setup
     set_seed(run.seed)
+    out = Path(agree(str(out)))
     codec = Codec(base.path)
-    rows = {
-        part: fitting([pair_row(p, codec) for p in each], config.max_tokens, f"{part} pair")
-        for part, each in pairs.items()
-    }
-    steps = max(1, min(config.steps or 10**9, math.ceil(len(rows["train"]) * config.epochs / config.batch)))
+    rows = pair_rows(pairs, codec, config.max_tokens)
+    steps = planned_steps(len(rows["train"]), config)
     build = _kto if settings.loss == "kto" else _orpo
-    trainer = build(_model(base, config), rows, codec, _arguments(config, settings, out, run.seed, steps))
-    keeper = BestKeeper(trainer.model, out / SCRATCH, config)
-    journal = Journal(out, steps, run.report)
-    for callback in (keeper, journal):
-        trainer.add_callback(callback)
-    silence(trainer)
-    scratch = out / SCRATCH
-    checkpoint = get_last_checkpoint(str(scratch)) if scratch.is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint)
-    keeper.restore()
+    trainer = build(_model(base, config), rows, codec, _arguments(setup, out, run, steps))
+    trainer.watch(out, config, steps, run)
+    result = trainer.finish()
     trainer.model.save_pretrained(out, selected_adapters=["default"])
-    return {
-        "steps": trainer.state.global_step,
-        "tokens": sum(row.tokens for row in rows["train"]),
-        "curves": journal.curves(),
-        "best": keeper.best(),
-        "resumed_from": Path(checkpoint).name if checkpoint else None,
-        "pairs": {part: len(each) for part, each in rows.items()},
-    }
+    tokens, counts = sum(row.tokens for row in rows["train"]), {part: len(each) for part, each in rows.items()}
+    return {**result, "tokens": tokens, "pairs": counts}
 
 
 def _model(base: Base, config: TrainConfig) -> Any:
@@ -79,24 +52,25 @@ def _model(base: Base, config: TrainConfig) -> Any:
     return PeftModel.from_pretrained(model, str(config.init_adapter), is_trainable=True)
 
 
-def _arguments(config: TrainConfig, settings: DpoSettings, out: Path, seed: int, steps: int) -> dict[str, Any]:
+def _arguments(setup: Setup, out: Path, run: RunOptions, steps: int) -> dict[str, Any]:
     """Return what TRL's two configs have in common; `batch` pairs are accumulated, `TOGETHER` at once."""
     import os
 
     from lextune.train.trainer import trainer_arguments
 
+    config = setup.config
     together = min(TOGETHER, config.batch)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     return {
-        **trainer_arguments(config, out, seed=seed, steps=steps),
+        **trainer_arguments(config, out, seed=run.seed, steps=steps),
+        "run_name": run.name or None,
         "per_device_train_batch_size": together,
         "per_device_eval_batch_size": together,
         "gradient_accumulation_steps": max(1, round(config.batch / together / world)),
         "gradient_checkpointing": config.gradient_checkpointing,
-        "save_total_limit": config.checkpoints_kept,
         "bf16": False,  # what is computed in bf16 are the base's weights
         "max_length": None,
-        "beta": settings.beta,
+        "beta": setup.settings.beta,
     }
 
 
@@ -105,7 +79,9 @@ def _kto(model: Any, rows: dict[str, list[Row]], codec: Codec, arguments: dict[s
     from trl import KTOConfig, KTOTrainer
     from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
-    class Trainer(KTOTrainer):  # type: ignore[misc]
+    from lextune.train.resumable import Resumable
+
+    class Trainer(Resumable, KTOTrainer):  # type: ignore[misc]
         """Takes ids as they are; each completion also stands after another prompt, for the estimate of KL."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -141,7 +117,9 @@ def _orpo(model: Any, rows: dict[str, list[Row]], codec: Codec, arguments: dict[
     from datasets import Dataset
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    class Trainer(ORPOTrainer):  # type: ignore[misc]
+    from lextune.train.resumable import Resumable
+
+    class Trainer(Resumable, ORPOTrainer):  # type: ignore[misc]
         """Takes ids as they are."""
 
         def tokenize_row(self, feature: dict[str, Any], model: Any = None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,20 @@ def test_preflight_prints_checks_tokens_and_time(cli: Any, written: Path) -> Non
     assert list(result) == ["preflight"]
     assert result["preflight"]["estimate"]["steps"] == 2
     assert result["preflight"]["budget"]["trained"] > result["preflight"]["budget"]["learnt"] > 0
+
+
+def test_preflight_counts_dpo_and_processes(cli: Any, written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written.write_text(written.read_text() + "\ndpo: {pairs: {windows: 5, samples: 1, per_kind: 1}}")
+    found = cli("train", "preflight", written)
+    assert found.code == 0, found.err
+    *_, here, dpo = found.out.splitlines()
+    assert here.startswith("here:   about ")
+    assert re.fullmatch(r"dpo:    at most about \d+ (s|min) more for 6 pairs \(mining \d+, training \d+ s\)", dpo)
+    alone = cli("train", "preflight", written, "--json").json()["preflight"]
+    assert (alone["processes"], alone["dpo"]["pairs"]) == (1, 6)
+    monkeypatch.setattr("lextune.apps.cli.train._checked", lambda *_: {**alone, "processes": 2})
+    said = cli("train", "preflight", written).out
+    assert "        on 2 processes: as one was timed, divided; none waits for another" in said.splitlines()
 
 
 def test_preflight_plans_for_a_gpu(cli: Any, written: Path) -> None:

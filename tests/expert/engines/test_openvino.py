@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 
 from lextune.core.errors import ModelError
 from lextune.expert.engines import openvino_
-from lextune.expert.engines.base import GenerateOptions, TagInput
-from lextune.expert.engines.openvino_ import OpenVinoGenerator, OpenVinoTagger, export_generator, export_tagger
+from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, TagInput
+from lextune.expert.engines.openvino_ import (
+    OpenVinoGenerator,
+    OpenVinoTagger,
+    export_generator,
+    export_tagger,
+    in_order,
+)
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.grammar import point_grammar
 from lextune.expert.head import Head
@@ -117,6 +123,19 @@ def test_no_head_no_tags(base: Base) -> None:
         OpenVinoTagger(base.path, None, Codec(base.path)).tag(windows([4]))
 
 
+@pytest.mark.parametrize("most", [1, 2, 16])
+def test_the_first_of_those_that_begin_alike_runs_before_the_others(most: int) -> None:
+    windows_of = [[number] * WORTH_SHARING for number in range(5)]
+    prompts = [[*window, 7, question] for window in windows_of for question in range(3)] + [[0] * 8]
+    batches = list(in_order(prompts, most))
+    assert sorted(place for batch in batches for place in batch) == list(range(16))
+    assert all(1 <= len(batch) <= most for batch in batches)
+    turn = {place: number for number, batch in enumerate(batches) for place in batch}
+    assert all(turn[3 * window] < turn[3 * window + question] for window in range(5) for question in (1, 2))
+    assert batches[0] == [0, 3, 6, 9, 12, 15][:most]
+    assert list(in_order([], most)) == []
+
+
 @pytest.mark.slow
 def test_generation_equals_that_of_transformers(base: Base, clauses: Schema, fresh: None) -> None:
     export_generator(base.path, base.path)
@@ -128,5 +147,10 @@ def test_generation_equals_that_of_transformers(base: Base, clauses: Schema, fre
     pairs = zip(ours.generate(prompts, options, grammars), theirs.generate(prompts, options, grammars), strict=True)
     same = [a.ids[:2] == b.ids[:2] for a, b in pairs]
     assert sum(same) >= 2, "a random model has near-ties, which bf16 flips"
+    shared = codec.encode_plain("The Supplier shall deliver the goods to the warehouse. " * 12)
+    asked = [shared + codec.encode_plain(f"Question {n}?") for n in range(3)]
+    mixed = [asked[0], *prompts, *asked[1:], asked[0] + prompts[0]]
+    done = ours.generate(mixed, GenerateOptions(max_tokens=1))
+    assert [g.prompt_tokens for g in done] == [len(p) for p in mixed], "in the order that was asked"
     readings = PointReader(codec, ours, clauses).read([Passage("", ["One.", "Two."]), Passage("Term", ["Three."])])
     assert all(r.valid for r in readings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,33 @@ def test_generation_repeats(base: Base, engine: TransformersEngine, clauses: Sch
     assert 0 < first.confidence <= 1
     assert first.stopped is (parse_point(clauses, 2, first.text) is not None)
     assert engine.top_two_gap(prompt) >= 0
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_what_prompts_begin_with_is_read_once(
+    engine: TransformersEngine, base: Base, monkeypatch: pytest.MonkeyPatch, temperature: float
+) -> None:
+    codec = Codec(base.path)
+    window = codec.encode_plain("The Supplier shall deliver the goods to the warehouse. " * 12)
+    asked = [window + codec.encode_plain(f"Question {n} of this?") for n in range(3)]
+    other = codec.encode_plain("Another window entirely. " * 20)
+    prompts = [asked[0], asked[1], asked[1], asked[1][:-2], other, asked[2], asked[2] + other]
+    options = GenerateOptions(max_tokens=8, temperature=temperature, seed=5)
+    seen: list[int] = []
+    forward = engine._model.forward
+
+    def noted(*values: Any, **named: Any) -> Any:
+        seen.append(named["input_ids"].shape[1])
+        return forward(*values, **named)
+
+    monkeypatch.setattr(engine._model, "forward", noted)
+    together = engine.generate(prompts, options)
+    new = sum(map(len, prompts)) - sum(seen) + 7 * len(prompts)
+    assert new > 3 * len(window), "three of the prompts begin as the one before them"
+    apart = [engine.generate([prompt], options)[0] for prompt in prompts]
+    assert [g.ids for g in together] == [g.ids for g in apart]
+    for one, two in zip(together, apart, strict=True):
+        assert one.confidence == pytest.approx(two.confidence, rel=1e-3)
 
 
 def test_an_adapter_is_bound_to_its_base(base: Base, tmp_path: Path, inputs: list[TagInput]) -> None:

@@ -86,7 +86,7 @@ def _checked(recipe: Recipe, out_dir: Path, data: str | None, machine: Machine |
         log.print(f"{error.where or recipe.base}: {error.what}: nothing is checked", markup=False)
         return None
     made = run_stages(recipe, out_dir, data=data, until="preflight")[-1].artifact
-    timed = ("tokens_per_second", "estimate", "estimated_parts")
+    timed = ("tokens_per_second", "estimate", "estimated_parts", "processes", "dpo")
     return {**made.json("preflight.json"), **{key: made.manifest.summary[key] for key in timed}}
 
 
@@ -109,6 +109,11 @@ def _print_checks(found: dict[str, Any]) -> None:
     )
     shares = ", ".join(f"{name} {seconds:,.0f}" for name, seconds in parts.items())
     out.print(f"here:   {_time(found['estimate']['seconds'])} ({shares} s), {found['tokens_per_second']:,.0f} tokens/s")
+    if found["processes"] > 1:
+        out.print(f"        on {found['processes']} processes: as one was timed, divided; none waits for another")
+    if (dpo := found["dpo"]) is not None:
+        took = f"mining {dpo['mining']:,.0f}, training {dpo['training']:,.0f} s"
+        out.print(f"dpo:    at most {_time(dpo['mining'] + dpo['training'])} more for {dpo['pairs']:,} pairs ({took})")
 
 
 def _print_plan(made: Plan, counted: bool, price: float | None) -> None:

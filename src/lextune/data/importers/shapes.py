@@ -18,8 +18,8 @@ from lextune.data.importers.lines import Row
 from lextune.data.importers.openai_log import answer_of, is_log, request_of
 from lextune.data.importers.report import Item, Mistake, Normalised
 from lextune.data.importers.turns import Unfit, Wrong, check_turns, read_messages, unknown_key
-from lextune.expert.task import NULL, OUTPUT
-from lextune.text.values import is_null
+from lextune.expert.task import OUTPUT
+from lextune.text.values import NULL, is_null
 
 ID = "id"
 LOG = "openai-log"

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+WORTH_SHARING = 64  # tokens of a common beginning that are worth being computed once
+
+
+def agreement(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many tokens two texts have in common at their beginning."""
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
 class TagInput(BaseModel):
     """One window as token ids; sentence i covers ids[bounds[i][0]:bounds[i][1]]."""
 

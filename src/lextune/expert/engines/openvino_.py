@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import ModelError
-from lextune.expert.engines.base import GenerateOptions, Generation, TagInput
+from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
 from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, cache_folder
@@ -163,6 +163,25 @@ class OpenVinoTagger:
         return [head(states, item.bounds) for states, item in zip(self.hidden(inputs), inputs, strict=True)]
 
 
+def in_order(prompts: Sequence[Sequence[int]], most: int) -> Iterator[list[int]]:
+    """Yield the places of prompts, at most so many at once, so that a prefix cache serves all that it can.
+
+    Prompts that run at once compute a common beginning each. So of neighbours that begin alike the first runs with the
+    first ones of other such groups, and the others after it.
+    """
+    groups: list[list[int]] = []
+    for place, prompt in enumerate(prompts):
+        if place and agreement(prompts[place - 1], prompt) >= WORTH_SHARING:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    for start in range(0, len(groups), most):
+        some = groups[start : start + most]
+        yield [group[0] for group in some]
+        others = [place for group in some for place in group[1:]]
+        yield from (others[at : at + most] for at in range(0, len(others), most))
+
+
 class OpenVinoGenerator:
     """Generates with OpenVINO GenAI: continuous batching, prefix cache, grammar.
 
@@ -195,18 +214,17 @@ class OpenVinoGenerator:
         options: GenerateOptions,
         grammars: Sequence[str | None] | None = None,
     ) -> list[Generation]:
-        """Continue each prompt, `sequences` at a time."""
+        """Continue each prompt, `sequences` at a time; of those that begin alike, the first before the others."""
         import numpy as np
         import openvino
 
-        out: list[Generation] = []
-        for start in range(0, len(prompts), self._sequences):
-            chunk = prompts[start : start + self._sequences]
-            tensors = [openvino.Tensor(np.array([list(p)], dtype=np.int64)) for p in chunk]
-            configs = [self._config(options, grammars[start + i] if grammars else None) for i in range(len(chunk))]
-            for prompt, done in zip(chunk, self._pipeline.generate(tensors, configs), strict=True):
-                out.append(self._generation(prompt, done))
-        return out
+        out: dict[int, Generation] = {}
+        for chunk in in_order(prompts, self._sequences):
+            tensors = [openvino.Tensor(np.array([list(prompts[i])], dtype=np.int64)) for i in chunk]
+            configs = [self._config(options, grammars[i] if grammars else None) for i in chunk]
+            for i, done in zip(chunk, self._pipeline.generate(tensors, configs), strict=True):
+                out[i] = self._generation(prompts[i], done)
+        return [out[i] for i in range(len(prompts))]
 
     def _config(self, options: GenerateOptions, grammar: str | None) -> Any:
         import openvino_genai

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import ModelError
-from lextune.expert.engines.base import GenerateOptions, Generation, TagInput
+from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
 from lextune.expert.grammar import GrammarCompiler
 from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.templates import Codec
@@ -119,10 +119,24 @@ class TransformersEngine:
         options: GenerateOptions,
         grammars: Sequence[str | None] | None = None,
     ) -> list[Generation]:
-        """Continue each prompt; a grammar masks every token that would leave it."""
-        return [self._one(prompt, options, grammars[i] if grammars else None) for i, prompt in enumerate(prompts)]
+        """Continue each prompt; a grammar masks every token that would leave it.
 
-    def _one(self, prompt: Sequence[int], options: GenerateOptions, grammar: str | None) -> Generation:
+        What a prompt begins with like the one before it is read once for both.
+        """
+        from transformers import DynamicCache
+
+        out: list[Generation] = []
+        cache, before = None, list[int]()
+        for number, prompt in enumerate(prompts):
+            shared = min(agreement(before, prompt), len(prompt) - 1)  # the last token is read for what comes after it
+            if cache is None or shared < WORTH_SHARING:
+                cache = DynamicCache()  # without the model's config it keeps all that it has seen, and can be cropped
+            cache.crop(shared)
+            out.append(self._one(prompt, options, grammars[number] if grammars else None, cache))
+            before = list(prompt)
+        return out
+
+    def _one(self, prompt: Sequence[int], options: GenerateOptions, grammar: str | None, cache: Any) -> Generation:
         import torch
         from transformers import LogitsProcessorList
 
@@ -136,6 +150,7 @@ class TransformersEngine:
             done = self._model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),
+                past_key_values=cache,
                 max_new_tokens=options.max_tokens,
                 eos_token_id=self._codec.stop_id,
                 pad_token_id=self._codec.pad_id,
