@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 import lextune
-from lextune import pipeline
 from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.errors import MachineError
 from lextune.core.records import Document, Span
 from lextune.expert.weights import find_smollm2_gguf
-from lextune.pipeline import Recipe, read_recipe, run
+from lextune.pipeline import Done, Recipe, read_recipe, run
+from lextune.pipeline.table import DPO_STAGES, ORDER
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +39,7 @@ def _resource(name: str) -> Path:
     return Path(str(resources.files("lextune.resources").joinpath(name)))
 
 
-def _check_reuse(recipe: Recipe, out: Path, data: str | None, made: list[pipeline.Done]) -> None:
+def _check_reuse(recipe: Recipe, out: Path, data: str | None, made: list[Done]) -> None:
     assert not any(done.reused for done in made)
     again = run(recipe, out=out, data=data)
     assert all(done.reused for done in again)
@@ -56,9 +56,7 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
     }
     recipe, data = Recipe.model_validate(values), _sample_contracts()
     made = run(recipe, out=tmp_path, data=data)
-    assert [done.name for done in made] == [
-        name for name in pipeline.ORDER if name not in ("clean", "search", *pipeline.DPO_STAGES)
-    ]
+    assert [done.name for done in made] == [name for name in ORDER if name not in ("clean", "search", *DPO_STAGES)]
     _check_reuse(recipe, tmp_path, data, made)
 
     folders: dict[str, Path] = {done.name: done.artifact.path for done in made}
@@ -136,8 +134,8 @@ def test_instructions_to_a_release_that_writes(tmp_path: Path) -> None:
     overrides = ("train.steps=4", "train.evaluations=1", "evaluate.base_documents=2", "release.parity_windows=2")
     recipe = read_recipe(RECIPES / "instruction-legal.yaml", overrides)
     made = run(recipe, out=tmp_path)
-    without = ("clean", "search", "linear", *pipeline.DPO_STAGES)
-    assert [done.name for done in made] == [name for name in pipeline.ORDER if name not in without]
+    without = ("clean", "search", "linear", *DPO_STAGES)
+    assert [done.name for done in made] == [name for name in ORDER if name not in without]
     _check_reuse(recipe, tmp_path, None, made)
 
     assert made[0].artifact.manifest.summary["source"] == "the instructions of this package"

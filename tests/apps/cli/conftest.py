@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lextune import api, pipeline
+from lextune import api
 from lextune.apps.cli import console
 from lextune.apps.cli.main import main
 from lextune.core.records import Document, FieldAnswer, Prediction, Quote, Record
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.expert.schema import load_schema
 from lextune.expert.scoring import score, trivial
+from lextune.pipeline.table import TABLE
 
 RESOURCES = Path(api.__file__).parent / "resources"
 
@@ -110,8 +111,8 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return stage._replace(run=run)
 
-    for name, stage in pipeline.TABLE.items():
-        monkeypatch.setitem(pipeline.TABLE, name, light_stage(stage))
+    for name, stage in TABLE.items():
+        monkeypatch.setitem(TABLE, name, light_stage(stage))
 
 
 def evaluation() -> dict[str, Any]:

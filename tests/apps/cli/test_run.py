@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lextune.apps.cli import run as run_module
-from lextune.pipeline import DPO_STAGES, read_recipe
-from lextune.pipeline import ORDER as ALL
+from lextune.pipeline import read_recipe
+from lextune.pipeline.table import DPO_STAGES
+from lextune.pipeline.table import ORDER as ALL
 
 pytestmark = pytest.mark.usefixtures("light")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lextune import pipeline
 from lextune.core.stage import Context, Inputs
+from lextune.pipeline.table import TABLE
 
 pytestmark = pytest.mark.usefixtures("light")
 SETTINGS = {"train.lr": 0.0003, "train.lora.r": 8}
@@ -39,7 +39,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (out / "search.html").write_text("<p>page</p>")
         return {}
 
-    monkeypatch.setitem(pipeline.TABLE, "search", pipeline.TABLE["search"]._replace(run=run))
+    monkeypatch.setitem(TABLE, "search", TABLE["search"]._replace(run=run))
     return told
 
 

@@ -15,8 +15,9 @@ from lextune.apps.cli.train import RecipeFile, app
 from lextune.core.errors import LextuneError, UserError
 from lextune.core.recipe import Config
 from lextune.core.stage import Inputs, Stage
-from lextune.pipeline import TABLE, Step, check_range, plan, read_recipe
+from lextune.pipeline import Step, check_range, plan, read_recipe
 from lextune.pipeline import run as run_recipe
+from lextune.pipeline.table import TABLE
 from lextune.train.launch import CHANGE, TRAIN, Launch, shown, skypilot, slurm, start
 from lextune.train.team import Sharding, Team, check_installed, ended_by_torchrun, join
 

@@ -1,4 +1,4 @@
-"""The table of stages and `run`: order, reuse, ranges, one run at a time. No stage here runs a model."""
+"""`run`: order, reuse, ranges, one run at a time. No stage here runs a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -15,12 +15,12 @@ from lextune import pipeline
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import DataError, MachineError, RecipeError
 from lextune.core.stage import Context, Inputs, Stage
-from lextune.expert.build import ENGINES
-from lextune.pipeline import DPO_STAGES, TABLE, WIRES, Recipe, ReleaseSettings, check_range, plan, read_recipe
-from lextune.pipeline import ORDER as ALL
+from lextune.pipeline import Recipe, read_recipe, running
+from lextune.pipeline.table import DPO_STAGES, TABLE
+from lextune.pipeline.table import ORDER as ALL
 
 EXTRACTION = Recipe(name="try")
-INSTRUCTION = read_recipe(Path(__file__).parents[1] / "recipes" / "instruction-legal.yaml")
+INSTRUCTION = read_recipe(Path(__file__).parents[2] / "recipes" / "instruction-legal.yaml")
 
 
 ORDER = [name for name in ALL if name not in ("clean", "search", *DPO_STAGES)]  # of a recipe that asks for none
@@ -93,126 +93,6 @@ def go(tmp_path: Path, data: Path, calls: Calls) -> Any:
 
 def changed(**values: Any) -> Recipe:
     return Recipe.model_validate({"name": "try", **values})
-
-
-# the plan
-
-
-def test_every_stage_is_in_the_order_after_what_it_needs() -> None:
-    assert sorted(ALL) == sorted(TABLE)
-    for place, name in enumerate(ALL):
-        for given in TABLE[name].inputs:
-            assert ALL.index(WIRES[given]) < place, f"{name} needs {given}"
-    assert {WIRES[i] for stage in TABLE.values() for i in stage.inputs} <= set(ALL)
-
-
-def test_a_plan_has_every_setting_of_every_stage() -> None:
-    assert [step.stage.name for step in plan(EXTRACTION, "f")] == ORDER
-    for step in plan(changed(seed=5, release={"engine": "transformers", "parity_windows": 3}), "f"):
-        values = step.config.model_dump()
-        assert values.get("engine", "transformers") == "transformers"
-        assert values.get("fingerprint", "f") == "f"
-        assert values.get("seed", 5) == 5
-        assert values.get("windows", 3) == 3
-
-
-def test_with_dpo_sft_never_sees_what_preferences_are_mined_on() -> None:
-    asked = changed(train={"strategy": "point"}, dpo={"kept_out": 0.3, "beta": 0.2, "pairs": {"windows": 9}})
-    steps = {step.stage.name: step for step in plan(asked, "f")}
-    assert list(steps) == [name for name in ALL if name in (*ORDER, *DPO_STAGES) and name != "human_pairs"]
-    readers = {name: step.inputs["examples"] for name, step in steps.items() if "examples" in step.inputs}
-    assert {name for name, maker in readers.items() if maker == "keep_out"} == {"preflight", "sft", "preferences"}
-    adapters = {name: step.inputs["adapter"] for name, step in steps.items() if "adapter" in step.inputs}
-    assert adapters == {"preferences": "sft", "dpo": "sft", "merge": "dpo", "parity": "dpo", "report": "sft"}
-    assert steps["keep_out"].config.model_dump() == {"kept_out": 0.3}
-    assert steps["preferences"].config.pairs.windows == 9
-    assert "beta" not in steps["preferences"].config.model_dump_json(), "another beta mines no pairs again"
-    assert steps["dpo"].config.dpo.beta == 0.2
-
-
-def test_peoples_preferences_are_checked_against_the_split_before_they_are_learnt() -> None:
-    asked = changed(train={"strategy": "point"}, dpo={"pairs": {"human": "human.jsonl"}})
-    steps = {step.stage.name: step for step in plan(asked, "f")}
-    assert steps["human_pairs"].inputs == {"split": "split"}
-    assert steps["human_pairs"].config.model_dump() == {"human": "human.jsonl"}
-    assert steps["preferences"].inputs["human"] == "human_pairs"
-    without = {step.stage.name: step for step in plan(changed(train={"strategy": "point"}, dpo={}), "f")}
-    assert "human" not in without["preferences"].inputs
-
-
-@pytest.mark.parametrize(
-    ("train", "message"),
-    [({"strategy": "tag"}, "the strategy tag generates nothing"), ({"strategy": "point", "method": "full"}, "full")],
-)
-def test_dpo_on_what_has_no_adapter_or_no_answers_is_refused(train: dict[str, str], message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        plan(changed(train=train, dpo={}), "f")
-
-
-def test_a_task_that_writes_has_no_linear_baseline() -> None:
-    steps = {step.stage.name: step for step in plan(INSTRUCTION, "f")}
-    assert list(steps) == [name for name in ORDER if name != "linear"]
-    assert [name for name, step in steps.items() if "linear" in step.inputs] == []
-
-
-def test_cleaning_comes_between_import_and_split() -> None:
-    steps = {step.stage.name: step for step in plan(changed(clean={"furniture": False}), "f")}
-    assert list(steps) == [name for name in ALL if name in (*ORDER, "clean")]
-    assert steps["clean"].inputs == {"documents": "documents"}
-    assert steps["split"].inputs["documents"] == "clean"
-    assert steps["clean"].config.model_dump()["furniture"] is False
-    assert steps["bundle"].config.model_dump()["clean"]["furniture"] is False, "the release cleans what it reads"
-    assert {step.stage.name: step for step in plan(EXTRACTION, "f")}["split"].inputs["documents"] == "documents"
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (
-            {"task": "instruction", "train": {"strategy": "text"}, "clean": {}},
-            "clean: the task instruction reads what callers write, which is not cleaned\n  -> leave it out, and clean",
-        ),
-        ({"mix": {"share": 0.1}}, "mix.share: the strategy tag writes no text"),
-        ({"task": "poetry"}, "task: no task 'poetry'\n  -> use one of clause-extraction, instruction"),
-        (
-            {"task": "instruction", "train": {"strategy": "point"}},
-            "train.strategy: the task instruction has no strategy 'point'\n  -> use text",
-        ),
-        ({"schema_name": "clauses-48"}, "schema: no schema 'clauses-48'\n"),
-    ],
-)
-def test_a_plan_that_cannot_be_made_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(RecipeError) as caught:
-        plan(changed(**values), "f")
-    assert str(caught.value).startswith(message)
-
-
-@pytest.mark.parametrize("name", ["../up", "a/b", "/etc", "", ".hidden", "a b"])
-def test_a_name_that_is_no_folders_name_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "r.yaml").write_text(json.dumps({"name": name}))
-    with pytest.raises(RecipeError, match="name: string should match pattern"):
-        read_recipe(tmp_path / "r.yaml")
-
-
-def test_an_unknown_engine_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    assert get_args(ReleaseSettings.model_fields["engine"].annotation) == ENGINES
-    (tmp_path / "r.yaml").write_text("name: a\nrelease: {engine: opnvino}\n")
-    with pytest.raises(RecipeError, match=r"release\.engine: input should be 'openvino' or 'transformers'"):
-        read_recipe(tmp_path / "r.yaml")
-
-
-@pytest.mark.parametrize("file", sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")), ids=lambda p: p.name)
-def test_the_recipes_that_ship_can_be_planned(file: Path) -> None:
-    assert plan(read_recipe(file), "f")
-
-
-def test_training_reads_documents_for_its_metric_alone() -> None:
-    by_loss, by_metric = (
-        {step.stage.name: step for step in plan(changed(train={"best_by": how}), "f")}["sft"].inputs
-        for how in ("loss", "metric")
-    )
-    assert by_metric == {**by_loss, "split": "split"}
-    assert "split" not in by_loss
 
 
 # reuse
@@ -365,8 +245,8 @@ def test_an_artifact_of_other_code_is_reused_with_a_warning(
     done = go(until="split")
     calls.take()
     manifest = done[0].artifact.manifest
-    monkeypatch.setattr(pipeline, "code_revision", lambda: "f00d")
-    monkeypatch.setattr(pipeline, "package_versions", lambda: {**manifest.packages, "lextune": "9.9"})
+    monkeypatch.setattr(running, "code_revision", lambda: "f00d")
+    monkeypatch.setattr(running, "package_versions", lambda: {**manifest.packages, "lextune": "9.9"})
     go(until="split")
     assert calls.take() == []
     made, version = manifest.code_revision, manifest.packages["lextune"]
@@ -459,14 +339,6 @@ def test_a_range_that_a_plan_has_not_is_refused(
     assert (caught.value.where, caught.value.what, caught.value.do) == (where, what, do)
     assert calls == []
     assert not (tmp_path / "out").exists()
-
-
-def test_a_stage_that_this_task_has_not_is_refused() -> None:
-    with pytest.raises(RecipeError, match="--until: no stage 'linear'"):
-        check_range(plan(INSTRUCTION, "f"), "linear", None)
-
-
-# the folder
 
 
 def test_two_runs_into_one_folder_are_refused(go: Any, calls: Calls, tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""The Recipe: everything about one expert, composed of the settings of the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lextune.core.recipe import Config, load_recipe
+from lextune.data.balance import BalanceConfig
+from lextune.data.clean import CleanConfig
+from lextune.data.mix import MixConfig
+from lextune.data.split import SplitConfig
+from lextune.expert.thresholds import Aim
+from lextune.expert.weights import SMOLLM2
+from lextune.expert.windowing import WindowConfig
+from lextune.train.dpo_settings import DpoSettings
+from lextune.train.search_settings import SearchSettings
+from lextune.train.settings import TrainConfig
+
+
+class DataSettings(Config):
+    """Where documents come from."""
+
+    source: str = "auto"
+    """`auto` (what is at hand, else the package's own), a dataset version, a folder in CUAD's layout, or a file of rows
+    or of labelled spans."""
+
+
+class EvaluateSettings(Config):
+    """What the untuned arms are given."""
+
+    base_documents: int = Field(8, ge=0)
+    """How many held-out documents the untuned arms read, the shortest first."""
+    shots: int = Field(3, ge=0)
+    """How many worked examples the few-shot arm is shown."""
+
+
+class ReleaseSettings(Config):
+    """What is shipped, and how it is checked."""
+
+    engine: Literal["openvino", "transformers"] = "openvino"
+    """The engine that thresholds and metrics are measured with."""
+    parity_windows: int = Field(24, ge=1)
+    """How many validation windows or prompts the parity check compares."""
+
+
+class Recipe(Config):
+    """Everything about one expert, from data to release."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    """The expert's name; its artifacts are in a folder of this name."""
+    task: str = "clause-extraction"
+    """What documents are used for: `clause-extraction` or `instruction`."""
+    schema_name: str = "clauses-47"
+    """The fields to extract: a built-in schema, or the path of a YAML file with one."""
+    base: str = SMOLLM2
+    """The model to fine-tune: `smollm2-135m`, a hub id, or a folder."""
+    seed: int = 0
+    """Draws what is random in training, sampling of examples, and the intervals of scores."""
+    data: DataSettings = DataSettings()
+    """Where documents come from."""
+    clean: CleanConfig | None = None
+    """How documents are cleaned before they are divided, and later whatever the release reads; null for not at all."""
+    split: SplitConfig = SplitConfig()
+    """How documents are divided into train, validation and test."""
+    window: WindowConfig = WindowConfig()
+    """How documents are cut into what the model reads at once."""
+    balance: BalanceConfig = BalanceConfig()
+    """Which training windows are kept, repeated and left out."""
+    mix: MixConfig = MixConfig()
+    """General instructions among the training examples, against forgetting."""
+    train: TrainConfig = TrainConfig()
+    """How the model is fine-tuned."""
+    dpo: DpoSettings | None = None
+    """Whether it learns from its own mistakes after that, with strategy `point` or `text`; null for not at all."""
+    search: SearchSettings = SearchSettings()
+    """Where `lextune train search` looks for better training settings; a run does not read it."""
+    aim: Aim = "f1"
+    """What thresholds are chosen for: `f1`, or `recall` (F2, which counts a missed clause for more)."""
+    evaluate: EvaluateSettings = EvaluateSettings()
+    """What the fine-tuned model is compared with."""
+    release: ReleaseSettings = ReleaseSettings()
+    """What is shipped."""
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file with overrides; see `lextune.core.recipe.load_recipe`."""
+    return load_recipe(path, Recipe, overrides)

@@ -1,0 +1,225 @@
+"""Running a recipe: what is not done yet is done.
+
+A stage is reused when its inputs' hashes, config, seed and version match an artifact that exists and verifies;
+another code revision or package version is warned about and does not rerun it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lextune.core.artifacts import Artifact, ArtifactStore, disk_error, sha256_file, write_atomic
+from lextune.core.errors import MachineError
+from lextune.core.provenance import code_revision, package_versions
+from lextune.core.recipe import Config
+from lextune.core.stage import Context, Inputs, Stage
+from lextune.data.sources import find_source, fingerprint
+from lextune.expert.weights import ADAPTER_WEIGHTS, cache_folder, resolve_base
+from lextune.pipeline.recipe import Recipe
+from lextune.pipeline.table import Step, check_range, plan
+
+Starting = Callable[[Stage, Config, Inputs, int], None]
+
+
+class _Calls(NamedTuple):
+    """Who is told of what a run does: see `run`."""
+
+    progress: Callable[[str, int, int, str], None] | None
+    note: Callable[[str], None]
+    starting: Starting
+
+
+class Done(NamedTuple):
+    """A finished step: its artifact, and whether it was there already."""
+
+    name: str
+    artifact: Artifact
+    reused: bool
+
+
+def run(  # noqa: PLR0913 - the options of the command, each by name
+    recipe: Recipe,
+    *,
+    out: Path,
+    data: str | None = None,
+    until: str | None = None,
+    start: str | None = None,
+    ray: str | None = None,
+    jobs: int | None = None,
+    progress: Callable[[str, int, int, str], None] | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    starting: Starting = lambda stage, config, inputs, seed: None,
+) -> list[Done]:
+    """Run a recipe: reuse what exists, make the rest.
+
+    Args:
+        recipe: what to run.
+        out: folder of the artifacts; one run at a time may write there.
+        data: replaces the recipe's `data.source`.
+        until: the last stage to run.
+        start: the first stage that is made again even where it exists.
+        ray: the address of a cluster that cleans the documents (`lextune.core.cluster`).
+        jobs: processes of the stage `search`; one a GPU by default.
+        progress: called with stage, done, total and a note.
+        note: called with one line a stage, and with warnings.
+        starting: called with stage, config, inputs and seed before a stage is run.
+
+    Raises:
+        RecipeError: no such stage, or one of `plan`'s.
+        DataError: no such data.
+        MachineError: another run writes to `out`, or it cannot be written.
+    """
+    searching = until == "search"
+    check_range(plan(recipe, "", searching=searching), until, start)
+    source = find_source(data or recipe.data.source, cache=cache_folder(), task=recipe.task)
+    note(f"data: {source.path} ({source.why})")
+    steps = plan(recipe, fingerprint(source.path), searching=searching)
+    store, done = ArtifactStore(out), dict[str, Done]()
+    options = {"source": str(source.path), "why": source.why, "ray": ray, "jobs": jobs, "name": recipe.name}
+    if ray is not None and recipe.clean is None:
+        note("--ray: nothing to do there, this recipe cleans no documents")
+    calls = _Calls(progress, note, starting)
+    with _one_at_a_time(out):
+        again = False
+        for step in steps:
+            again = again or step.stage.name == start
+            finished = _step(step, recipe, store, done, again=again, options=options, calls=calls)
+            done[step.stage.name] = finished
+            if step.stage.name == until:
+                break
+        made = {name: each.artifact for name, each in done.items()}
+        current = _still_current(steps[len(made) :], recipe, store, made)
+        write_atomic(out / "run.json", json.dumps({n: a.path.name for n, a in current.items()}, indent=1))
+    return list(done.values())
+
+
+def _still_current(
+    steps: Sequence[Step], recipe: Recipe, store: ArtifactStore, made: Mapping[str, Artifact]
+) -> dict[str, Artifact]:
+    """Return what was made, and of the later `steps` what an earlier run made from exactly that."""
+    found = dict(made)
+    for step in steps:
+        _, key = _header(step, recipe, {name: found[maker] for name, maker in step.inputs.items()})
+        existing = store.find(step.stage.name, key)
+        if existing is None:
+            break
+        found[step.stage.name] = existing
+    return found
+
+
+def _step(  # noqa: PLR0913 - private, called once
+    step: Step,
+    recipe: Recipe,
+    store: ArtifactStore,
+    done: dict[str, Done],
+    *,
+    again: bool,
+    options: dict[str, Any],
+    calls: _Calls,
+) -> Done:
+    stage, (progress, note, starting) = step.stage, calls
+    inputs = {name: done[maker].artifact for name, maker in step.inputs.items()}
+    header, key = _header(step, recipe, inputs)
+    existing = None if again else store.find(stage.name, key)
+    if existing is not None:
+        warn_if_made_elsewhere(existing, note)
+        note(f"{stage.name}: up to date ({existing.path.name})")
+        return Done(stage.name, existing, True)
+
+    def report(count: int, total: int, text: str) -> None:
+        if progress is not None:
+            progress(stage.name, count, total, text)
+
+    context = Context(recipe.seed, report, options, lambda text: note(f"{stage.name}: warning: {text}"))
+    started = time.monotonic()
+    if again:
+        _forget(store.staging(stage.name, key))
+    starting(stage, step.config, inputs, recipe.seed)
+    made = store.build(header, key, lambda folder: stage.run(step.config, inputs, folder, context))
+    remark = f"; {made.manifest.summary['note']}" if made.manifest.summary.get("note") else ""
+    note(f"{stage.name}: done in {time.monotonic() - started:.1f} s ({made.path.name}){remark}")
+    return Done(stage.name, made, False)
+
+
+def _header(step: Step, recipe: Recipe, inputs: Mapping[str, Artifact]) -> tuple[dict[str, Any], str]:
+    """Return what the manifest of a step's artifact will say, and the key that it is found by."""
+    stage, config = step.stage, step.config.model_dump(mode="json")
+    hashes = {name: artifact.hash for name, artifact in inputs.items()} | _named_files(step.config)
+    header = {
+        "kind": stage.kind,
+        "stage": stage.name,
+        "stage_version": stage.version,
+        "config": config,
+        "seed": recipe.seed,
+        "inputs": hashes,
+        "parents": {name: artifact.path.name for name, artifact in inputs.items()},
+    }
+    return header, ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
+
+
+def _named_files(config: Config) -> dict[str, str]:
+    """Return the hashes of what a config names by path: a stage is made again where its content is another."""
+    found = {}
+    schema, base = getattr(config, "schema_name", None), getattr(config, "base", None)
+    if schema is not None and Path(schema).is_file():
+        found["schema file"] = sha256_file(Path(schema))
+    if base is not None and Path(base).is_dir():
+        model = resolve_base(base)
+        found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
+    train = getattr(config, "train", None)
+    if train is not None and train.init_adapter is not None:
+        weights = Path(train.init_adapter) / ADAPTER_WEIGHTS
+        if weights.is_file():
+            found["init adapter"] = sha256_file(weights)
+    human_file = getattr(config, "human", None)
+    if human_file is not None and Path(human_file).is_file():
+        found["human preferences"] = sha256_file(Path(human_file))
+    mix = getattr(config, "mix", None)
+    if mix is not None and mix.share and Path(mix.source).is_file():
+        found["mix file"] = sha256_file(Path(mix.source))
+    split = getattr(config, "split", None)
+    if split is not None and split.official_test is not None and split.official_test.is_file():
+        found["official test"] = sha256_file(split.official_test)
+    return found
+
+
+def _forget(staging: Path) -> None:
+    """Drop what a killed run left, so that a stage asked for again starts from nothing."""
+    import shutil
+
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def warn_if_made_elsewhere(artifact: Artifact, note: Callable[[str], None]) -> None:
+    """Say where an artifact was made by other code or packages than these."""
+    made, here = artifact.manifest.packages, package_versions()
+    changed = [f"{n} {made[n]} (now {here[n]})" for n in made if n in here and made[n] != here[n]]
+    if artifact.manifest.code_revision != code_revision():
+        changed.insert(0, f"code {artifact.manifest.code_revision} (now {code_revision()})")
+    if changed:
+        note(f"{artifact.path.name}: warning: made with {', '.join(changed)}; reused")
+
+
+@contextmanager
+def _one_at_a_time(out: Path) -> Iterator[None]:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = (out / ".lock").open("w")
+    except OSError as error:
+        raise disk_error(error, out) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MachineError(
+                "another run is writing here",
+                where=str(out),
+                do="wait for it, or choose another folder with --out",
+            ) from None
+        yield
