@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lextune.core.artifacts import Artifact, ArtifactStore
+
+settings.register_profile("lextune", deadline=None)  # a busy machine is not a failure
+settings.load_profile("lextune")
 
 SHARED = Path(os.environ.get("LEXTUNE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

@@ -336,7 +336,7 @@ def shuffled(value: Any) -> Any:
     return [shuffled(v) for v in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(JSON, JSON)
 def test_equal_values_hash_equal_and_others_do_not(one: Any, two: Any) -> None:
     assert sha256_json(one) == sha256_json(shuffled(one))
@@ -353,7 +353,7 @@ PARTS = st.tuples(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(PARTS, PARTS)
 def test_the_reuse_key_is_as_good_as_its_parts(one: Any, two: Any) -> None:
     assert ArtifactStore.key(*one) == ArtifactStore.key(*(shuffled(part) for part in one))

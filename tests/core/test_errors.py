@@ -57,7 +57,7 @@ def test_errors_survive_pickling(name: str) -> None:
     assert (again.what, again.where, again.do, str(again)) == ("what", "where", "do", str(error))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=300), st.integers(1, 120))
 def test_shortened_text_is_one_line_of_the_limit_at_most(text: str, limit: int) -> None:
     short = shorten(text, limit)

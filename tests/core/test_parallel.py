@@ -15,7 +15,7 @@ from lextune.core.parallel import cores, in_order
 AHEAD = 4
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 3), st.integers(1, 8))
 def test_items_come_back_in_order_with_their_results(items: list[int], workers: int, ahead: int) -> None:
     done = list(in_order(ThreadPoolExecutor(workers), lambda item: item + 1, items, ahead))

@@ -177,7 +177,7 @@ def test_an_unknown_override_is_a_mistake_of_the_recipe(tmp_path: Path) -> None:
     assert "train.lrr: unknown setting; did you mean 'lr'?" in str(refused(write(tmp_path, "name: a"), "train.lrr=1"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=8), st.recursive(st.none() | st.text(max_size=5) | st.integers(), st.lists)))
 def test_any_mapping_is_valid_or_refused_in_plain_words(values: dict[str, Any]) -> None:
     message = "here: valid"

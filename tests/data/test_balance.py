@@ -54,7 +54,7 @@ def chosen_before(rows: list[bool], negatives: float | None, seed: int) -> list[
 
 
 @given(st.lists(st.booleans(), max_size=60), st.sampled_from([None, 0.0, 0.3, 0.5, 1.0, 9.0]), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_defaults_choose_what_was_always_chosen(positive: list[bool], negatives: float | None, seed: int) -> None:
     table = table_of(*contract(0, [(1,) if so else () for so in positive]))
     plan = make_plan(table, BalanceConfig(), negatives, seed)
@@ -83,7 +83,7 @@ ROW = st.tuples(
     ),
     st.integers(0, 3),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_every_window_is_kept_or_dropped_with_a_reason(rows: list[Any], config: BalanceConfig, seed: int) -> None:
     table = Table()
     for index, (document, kind, fields, ignored, heading) in enumerate(rows):

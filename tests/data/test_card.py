@@ -133,7 +133,7 @@ def test_the_same_data_set_gives_the_same_card(dataset: Dataset) -> None:
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=50), st.sampled_from([0.5, 0.95]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_percentiles_are_the_nearest_ranks(values: list[int], share: float) -> None:
     ordered = sorted(values)
     expected = next(v for v in ordered if sum(w <= v for w in ordered) >= share * len(ordered) - 1e-9)
@@ -141,7 +141,7 @@ def test_percentiles_are_the_nearest_ranks(values: list[int], share: float) -> N
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=50))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_bins_hold_each_length_once(values: list[int]) -> None:
     from array import array
 

@@ -123,7 +123,7 @@ def test_a_text_that_was_changed_before_leads_back_to_its_source() -> None:
 PIECES = st.sampled_from(["Acme ", "pays  ", "agree-\n", "ment", "\n\n", FOOTER, "\n", "â€œ", "\u200b", "\t", "Bee"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(PIECES, min_size=1, max_size=25).map("".join), st.data())
 def test_every_place_of_a_label_is_in_the_text(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))

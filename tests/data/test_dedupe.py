@@ -55,7 +55,7 @@ def test_shingles(text: str, expected: set[str]) -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=25).map(" ".join), max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pairs_equal_those_of_plain_sets(texts: list[str]) -> None:
     limits = Limits(jaccard=0.3, containment=0.6)
     sets = [shingles(text) for text in texts]
@@ -100,7 +100,7 @@ def test_families_join_chains_and_keep_the_order() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=15))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_joined_groups_are_the_connected_components(edges: list[tuple[int, int]]) -> None:
     reach = {n: {n} for n in range(10)}
     for _ in range(10):
@@ -235,7 +235,7 @@ def test_crowds_of_rare_shingles_stay_families(monkeypatch: pytest.MonkeyPatch) 
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-1, 2)), max_size=10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pairs_across_parts_are_those_of_all_pairs(chosen: list[tuple[int, int]]) -> None:
     base = [" ".join(WORDS[:30]), " ".join(WORDS[:28]), " ".join(WORDS[100:120]), ""]
     texts, parts = [base[text] for text, _ in chosen], np.array([part for _, part in chosen], np.int64)

@@ -167,7 +167,7 @@ SOME = st.dictionaries(
 
 
 @given(SOME, SOME)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_document_is_counted_once(tmp_path_factory: Any, one: Any, two: Any) -> None:
     folder = tmp_path_factory.mktemp("versions")
 

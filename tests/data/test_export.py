@@ -116,7 +116,7 @@ def example(document: Document) -> tuple[Any, ...]:
 
 
 @given(st.lists(documents, min_size=1, max_size=3), st.sampled_from(sorted(FORMATS)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_documents_come_back_the_same_or_are_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Document], format: str
 ) -> None:
@@ -144,7 +144,7 @@ def conversations(draw: Callable[[st.SearchStrategy[Any]], Any], pairs: bool) ->
 
 
 @given(st.data(), st.sampled_from(sorted(FORMATS)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_conversation_can_be_exported_and_comes_back_whole(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, format: str
 ) -> None:
@@ -179,7 +179,7 @@ RAW = {
 
 
 @given(st.data(), st.sampled_from(sorted(RAW)), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_was_imported_is_exported_and_imports_again(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, shape: str, arguments: bool
 ) -> None:
@@ -197,7 +197,7 @@ def test_what_was_imported_is_exported_and_imports_again(
 
 
 @given(st.lists(conversations(False), min_size=1, max_size=3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_mistral_accepts_every_line_for_fine_tuning(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Document]
 ) -> None:

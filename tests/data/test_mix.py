@@ -30,7 +30,7 @@ def some(tmp_path: Path, count: int) -> str:
 
 
 @given(st.integers(0, 400), st.sampled_from([0.05, 0.1, 0.25, 0.4]), st.integers(0, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_share_is_right_at_every_length(count: int, share: float, seed: int) -> None:
     out = list(mixed(range(count), MixConfig(share=share), seed))
     own = [row for row in out if not isinstance(row, ChatExample)]

@@ -70,7 +70,7 @@ def test_a_file_without_a_last_line_break_is_split_too(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 19))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_contract_on_both_sides_with_5_percent_of_its_words_changed_is_a_leak(seed: int, planted: int) -> None:
     twin = changed(DOCUMENTS[planted], "twin", 0.05, seed)
     assignment = {d.id: "train" for d in DOCUMENTS} | {"twin": "test"}

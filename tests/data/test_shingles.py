@@ -21,7 +21,7 @@ def rows(found: Shingles) -> list[set[int]]:
 
 
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_hashed_sets_meet_as_the_sets_of_words_do(texts: list[str]) -> None:
     sets, hashed = [shingles(text) for text in texts], rows(hash_texts(texts))
     for a in range(len(texts)):
@@ -31,7 +31,7 @@ def test_hashed_sets_meet_as_the_sets_of_words_do(texts: list[str]) -> None:
 
 
 @given(st.text(max_size=60), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_text_has_the_same_hashes_in_any_company(text: str, before: int) -> None:
     assert rows(hash_texts([text]))[0] == rows(hash_texts(["some words go first"] * before + ["é", text]))[-1]
 

@@ -38,7 +38,7 @@ TYPED = [
     st.integers(0, 5),
     st.sampled_from([(None, 0.15, 0.2), (0.5, 0.25, 0.25), (None, 3, 5), (4, 0.2, 3), (0.6, 0.1, 0.1)]),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_parts_are_disjoint_families_whole_and_order_does_not_matter(
     sizes: list[int], seed: int, parts: tuple[float | None, float, float]
 ) -> None:

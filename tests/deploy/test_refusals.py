@@ -270,7 +270,7 @@ MESSAGES = st.lists(
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3), MESSAGES, st.sampled_from([{}, CHAT]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_body_is_read_or_refused(body: dict[str, Any], messages: list[Any], rest: dict[str, Any]) -> None:
     """Nothing that parses as JSON gets past the readers as another error than a Refusal."""
     data = json.dumps({**body, **rest, "messages": messages}).encode()

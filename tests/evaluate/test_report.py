@@ -342,7 +342,7 @@ def test_examples_show_their_text_with_the_gold_lit() -> None:
 
 
 @given(st.text("ab \n", max_size=30), st.lists(st.text("ab ", max_size=4), max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_pieces_of_a_context_are_the_context(context: str, gold: list[str]) -> None:
     pieces = lit(context, gold)
     assert "".join(piece.text for piece in pieces) == context

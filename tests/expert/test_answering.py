@@ -184,7 +184,7 @@ TEXTS = st.lists(
 
 
 @given(text=TEXTS, seed=st.integers(0, 2**16), share=st.floats(0, 1), pooled=st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_quote_is_the_documents_own_text(
     tiny_base: Path, clauses: Schema, document_of: Callable[[str], Document], text: str, seed: int, share: float,
     pooled: float,
@@ -225,7 +225,7 @@ def test_every_quote_is_the_documents_own_text(
     st.lists(st.sampled_from([0.0, 0.01, 0.03, 0.05, 0.2, 0.5, 0.9, 1.0]), max_size=30),
     st.floats(0, 1),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_join(values: list[float], share: float) -> None:
     confidence = np.array(values, dtype=np.float32)
     groups = list(join(confidence, share))

@@ -89,7 +89,7 @@ WORDS = st.sampled_from(
     kind=st.sampled_from(["text", "date", "parties", "money"]),
     sentence=st.lists(WORDS, min_size=1, max_size=30).map(" ".join).filter(str.strip),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_edges_are_parts_of_the_sentence_in_order(kind: FieldType, sentence: str) -> None:
     text = f"{BEFORE}{sentence} after"
     inside = Span(start=len(BEFORE), end=len(BEFORE) + len(sentence))

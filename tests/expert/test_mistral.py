@@ -290,7 +290,7 @@ def test_a_damaged_sentencepiece_file(content: bytes, why: str, tmp_path: Path) 
 
 
 @given(cut=st.floats(0, 1), flip=st.integers(0, 400), value=st.integers(0, 255))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_that_was_cut_or_changed_is_refused_or_read(
     carried: Path, tmp_path: Path, cut: float, flip: int, value: int
 ) -> None:

@@ -48,7 +48,7 @@ def accepts(tiny_base: Path) -> Callable[[str], bool]:
 
 
 @given(answer=ANSWERS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_answer_is_in_the_grammar_and_is_read_back(
     accepts: Callable[[str], bool], answer: dict[str, list[int]]
 ) -> None:
@@ -59,7 +59,7 @@ def test_every_answer_is_in_the_grammar_and_is_read_back(
 
 
 @given(answer=ANSWERS, at=st.integers(0, 60), junk=st.sampled_from([*'{}[]",:0193 ', "true", "12", "[1]", "\n", ""]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_grammar_accepts_nothing_that_the_parser_refuses(
     accepts: Callable[[str], bool], answer: dict[str, list[int]], at: int, junk: str
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_field_named_twice_keeps_both(accepts: Callable[[str], bool]) -> None:
 
 
 @given(answer=ANSWERS, cut=st.integers(0, 200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_cut_answer_keeps_its_whole_pairs(answer: dict[str, list[int]], cut: int) -> None:
     text = write(answer)
     read = parse_point(SCHEMA, SENTENCES, close_answer(text[:cut]))

@@ -119,7 +119,7 @@ def _documents(draw: st.DrawFn) -> Document:
 
 
 @given(document=_documents())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_what_is_learnt_is_read_back_at_its_place(tiny_codec: Codec, document: Document) -> None:
     windows = cut(document, tiny_codec, WindowConfig(max_tokens=64))
     for example in label(document, windows, SCHEMA, parts=True):
@@ -137,7 +137,7 @@ def test_what_is_learnt_is_read_back_at_its_place(tiny_codec: Codec, document: D
 
 
 @given(document=_documents())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whole_sentences_are_learnt_where_no_parts_are_asked_for(tiny_codec: Codec, document: Document) -> None:
     windows = cut(document, tiny_codec, WindowConfig(max_tokens=64))
     with_parts, without = (list(label(document, windows, SCHEMA, parts=flag)) for flag in (True, False))

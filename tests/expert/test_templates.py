@@ -31,7 +31,7 @@ def control_of(codec: Codec, ids: list[int]) -> list[int]:
 
 
 @given(text=HOSTILE)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_content_never_becomes_a_control_token(codec: Codec, text: str) -> None:
     ids = codec.encode_plain(text)
     assert control_of(codec, ids) == []
@@ -39,7 +39,7 @@ def test_content_never_becomes_a_control_token(codec: Codec, text: str) -> None:
 
 
 @given(turns=st.lists(st.tuples(st.sampled_from(ROLES), HOSTILE), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_prompt_has_the_control_tokens_of_its_template_and_no_more(
     codec: Codec, turns: list[tuple[str, str]]
 ) -> None:
@@ -292,7 +292,7 @@ CONVERSATIONS = st.tuples(
     ],
 )
 @given(drawn=CONVERSATIONS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_text_equals_what_the_published_template_renders(
     fake_base: Callable[..., Path], name: str, published: str, control: list[str], drawn: Any
 ) -> None:
@@ -320,7 +320,7 @@ def test_text_equals_what_the_published_template_renders(
 
 @pytest.mark.parametrize("name", TEMPLATES)
 @given(turns=st.lists(st.tuples(st.sampled_from(ROLES), HOSTILE), max_size=4), asked=HOSTILE, answer=HOSTILE)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_prompt_is_the_beginning_of_the_prompt_with_its_answer(
     name: str, turns: list[tuple[str, str]], asked: str, answer: str
 ) -> None:
@@ -402,7 +402,7 @@ def test_a_lone_surrogate_is_read_as_the_replacement_character(codec: Codec) -> 
 
 
 @given(turns=st.lists(st.tuples(st.sampled_from(ROLES), HOSTILE), max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_texts_of_tokens_are_the_prompt(tiny_base: Path, turns: list[tuple[str, str]]) -> None:
     codec = Codec(tiny_base)
     pieces = codec.template.pieces([Message(role=r, content=t) for r, t in turns], answer_next=True)

@@ -26,7 +26,7 @@ def f_beta(pairs: list[tuple[float, bool]], cut: float, beta: float) -> float:
 
 
 @given(pairs=PAIRS, beta=st.sampled_from([1.0, 2.0]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_cut_scores_better_than_the_one_chosen(pairs: list[tuple[float, bool]], beta: float) -> None:
     chosen = _best_cut(pairs, beta)
     assert f_beta(pairs, chosen, beta) == pytest.approx(max(f_beta(pairs, c / 100, beta) for c in range(1, 100)))
@@ -83,7 +83,6 @@ def test_confidences_are_probabilities() -> None:
 
 
 @given(st.floats(-100, 100), st.floats(0.1, 3), st.floats(-3, 3))
-@settings(deadline=None)
 def test_confidence_is_the_logistic_curve(logit: float, slope: float, shift: float) -> None:
     given_ = Thresholds(slope=slope, shift=shift).confidence(np.array([logit], dtype=np.float32))
     inner = max(-30.0, min(30.0, slope * logit + shift))

@@ -36,7 +36,7 @@ DENSE = st.sampled_from(["(", "漢", "🙂", "9", "§", "\u200b", ")(", "8,", "\
 @given(unit=st.lists(DENSE, min_size=1, max_size=4).map("".join), times=st.integers(1, 500))
 @example("\U000e0001", 700)
 @example("7", 2000)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_text_makes_a_window_that_the_model_cannot_read(
     codec: Codec, document_of: Callable[[str], Document], unit: str, times: int
 ) -> None:
@@ -83,7 +83,7 @@ def test_labels(tiny_base: Path, clauses: Schema, document_of: Callable[[str], D
 
 
 @given(start=st.integers(0, len(TEXT) - 1), length=st.integers(1, 60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_label_is_lost_to_the_cutting(
     tiny_base: Path, clauses: Schema, document_of: Callable[[str], Document], start: int, length: int
 ) -> None:

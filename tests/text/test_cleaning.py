@@ -113,7 +113,7 @@ OPTIONS = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(TEXTS, st.lists(st.integers(0, 60), max_size=4), OPTIONS)
 def test_the_source_comes_back_and_pages_stay_whole(text: str, cuts: list[int], options: CleanOptions) -> None:
     bounds = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})

@@ -31,7 +31,7 @@ def edited(draw: st.DrawFn) -> tuple[str, str, tuple[Edit, ...]]:
     return source, apply(middle, second), as_edits(source, compose(first, second, middle))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(edited())
 def test_two_rounds_of_changes_are_one(case: tuple[str, str, tuple[Edit, ...]]) -> None:
     source, text, edits = case
@@ -41,7 +41,7 @@ def test_two_rounds_of_changes_are_one(case: tuple[str, str, tuple[Edit, ...]]) 
     assert all(text[e.start : e.end] != e.original for e in edits)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(edited())
 def test_offsets_keep_their_order_and_come_back(case: tuple[str, str, tuple[Edit, ...]]) -> None:
     source, text, edits = case

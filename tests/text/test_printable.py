@@ -14,7 +14,7 @@ def test_controls_and_half_characters_are_replaced(character: str) -> None:
     assert printable(f"a{character}b") == "a\N{REPLACEMENT CHARACTER}b"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cn"])))
 def test_other_text_stays(text: str) -> None:
     text += "\t\r\n"

@@ -50,7 +50,7 @@ def by_bytes(texts: list[str]) -> list[int]:
 @example("x" * 3000)
 @example("\n" * 50)
 @example("a " * 2000)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_character_is_in_exactly_one_sentence(text: str) -> None:
     spans = sentences(text)
     covered = [position for s in spans for position in range(s.start, s.end)]
@@ -66,7 +66,7 @@ def test_every_character_is_in_exactly_one_sentence(text: str) -> None:
 @example("(" * 2000, 300, 40)
 @example("漢" * 1500, 320, 40)
 @example("🙂" * 700, 8, 2)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_windows_hold_each_sentence_once_within_their_limits(text: str, most: int, many: int) -> None:
     found = windows("d", text, by_bytes, max_tokens=most, max_sentences=many)
     assert [w.index for w in found] == list(range(len(found)))

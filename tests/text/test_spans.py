@@ -47,7 +47,7 @@ def test_locate_cases(text: str, quote: str, expected: list[str]) -> None:
 
 
 @given(TEXT, TEXT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_span_reads_as_the_quote_and_none_is_missed(text: str, quote: str) -> None:
     spans = locate(text, quote)
     assert all(collapse(text[s.start : s.end]) == collapse(quote) for s in spans)
@@ -58,7 +58,7 @@ def test_every_span_reads_as_the_quote_and_none_is_missed(text: str, quote: str)
 
 
 @given(TEXT, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_piece_of_the_text_is_found_after_its_white_space_changed(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     piece = text[start : data.draw(st.integers(start, len(text)))]
@@ -113,7 +113,7 @@ def test_the_same_part_twice_takes_two_occurrences() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 500).map(lambda a: S(a, a + 4)), max_size=5, unique=True), max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_choose_only_reorders(parts: list[list[Span]]) -> None:
     chosen = choose(parts)
     assert [sorted(p, key=lambda s: s.start) for p in chosen] == [sorted(p, key=lambda s: s.start) for p in parts]
@@ -136,7 +136,7 @@ def test_adjacent_spans_are_merged_across_white_space_only() -> None:
 
 
 @given(TEXT, st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_merging_covers_the_same_characters_but_for_white_space(text: str, raw: list[tuple[int, int]]) -> None:
     spans = [S(a, min(a + n, len(text))) for a, n in raw if a < len(text)]
     merged = merge_adjacent(text, spans)

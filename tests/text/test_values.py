@@ -392,7 +392,7 @@ def test_an_unknown_type_is_a_key_error() -> None:
         same_value("colour", "red", "red")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dates(min_value=datetime.date(1900, 1, 1), max_value=datetime.date(2099, 12, 31)))
 def test_every_date_is_read_back_from_every_style(day: datetime.date) -> None:
     suffix = "th" if 4 <= day.day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
@@ -407,7 +407,7 @@ def test_every_date_is_read_back_from_every_style(day: datetime.date) -> None:
         assert normalise("date", text) == day.isoformat()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 999), st.sampled_from(["day", "week", "month", "year"]))
 def test_every_duration_is_read_back(value: int, unit: str) -> None:
     assert normalise("duration", f"for a term of {value} {unit}s from now") == {"value": value, "unit": unit}
@@ -436,7 +436,7 @@ PIECES = (
 WORDS = st.lists(st.sampled_from(PIECES), max_size=25).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(KINDS),
     st.one_of(LEGAL, WORDS),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
@@ -235,7 +235,6 @@ joint_rows = st.lists(st.tuples(st.integers(1, 90), st.integers(1, 9), st.intege
 
 
 @given(joint_rows, st.integers(1, 5), st.floats(0.1, 2.5), st.integers(1, 3), st.booleans())
-@settings(deadline=None)
 def test_a_pair_is_one_example_and_never_parted(
     rows: list[Row], batch: int, epochs: float, world: int, packing: bool
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lextune.core.artifacts import Artifact, write_atomic, write_jsonl
@@ -20,7 +20,6 @@ from lextune.train.kept_out import KeepOutConfig, choose_documents, run_keep_out
 
 
 @given(st.integers(2, 40), st.floats(0.05, 0.9), st.integers(0, 9), st.randoms())
-@settings(deadline=None)
 def test_families_stay_together_and_neither_side_is_empty(count: int, share: float, seed: int, rng: object) -> None:
     documents = [f"d{n}" for n in range(count)]
     families = [documents[start : start + 3] for start in range(0, count // 2, 3)]

@@ -6,7 +6,7 @@ import json
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lextune.expert.point import point_answer
@@ -203,7 +203,6 @@ rows = st.lists(st.lists(st.integers(0, 3), max_size=2, unique=True).map(tuple),
 
 
 @given(rows, rows, st.integers(0, 2**31))
-@settings(deadline=None)
 def test_edits_of_a_window_make_the_mistake_they_are_named_for(
     positives: list[tuple[int, ...]], ignored: list[tuple[int, ...]], seed: int
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_jsonl
@@ -223,7 +223,6 @@ def test_examples_that_do_not_fit_are_listed(
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 60), st.floats(0, 1), st.integers(0, 5))
-@settings(deadline=None)
 def test_windows_without_a_clause_have_their_share(full: int, empty: int, most: int, share: float, seed: int) -> None:
     def asked(name: str, completion: str) -> Asked:
         chat = ChatExample(document_id=name, messages=(), completion=completion)
@@ -247,7 +246,6 @@ pairs_of = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(KINDS)), max_si
 
 
 @given(pairs_of, pairs_of, st.integers(1, 8), st.integers(0, 8), st.integers(0, 3))
-@settings(deadline=None)
 def test_pairs_are_balanced_and_none_is_there_twice(
     found: list[tuple[int, str]], made: list[tuple[int, str]], per_kind: int, least: int, seed: int
 ) -> None:

@@ -39,6 +39,7 @@ from lextune.train.dpo_settings import PairSettings
 from lextune.train.kept_out import KEPT_OUT
 from lextune.train.mistakes import (
     KINDS,
+    Kind,
     Verdict,
     judge_point,
     judge_quotes,
@@ -82,7 +83,7 @@ class Pair(BaseModel):
     messages: tuple[Message, ...]
     chosen: str
     rejected: str
-    kind: Literal["malformed", "invented", "missed", "wrong_field", "cut_quote", "null_form", "human"]
+    kind: Kind | Literal["human"]
     reason: str
     made: bool = False
     stopped: bool = True

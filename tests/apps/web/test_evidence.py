@@ -95,7 +95,7 @@ def cases(draw: st.DrawFn) -> tuple[Document, dict[str, list[tuple[int, int]] | 
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_text_is_exact_and_every_quote_is_lit(
     case: tuple[Document, dict[str, list[tuple[int, int]] | None]],
 ) -> None:
@@ -110,7 +110,7 @@ def test_the_text_is_exact_and_every_quote_is_lit(
 
 
 @given(cases())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_link_leads_somewhere_and_ids_are_unique(
     case: tuple[Document, dict[str, list[tuple[int, int]] | None]],
 ) -> None:

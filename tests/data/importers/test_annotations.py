@@ -191,7 +191,7 @@ COUNTS = [
     st.sampled_from(COUNTS),
     st.sampled_from([POINTS, UNITS]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_quotes_decide_how_a_text_was_counted(before: str, count: Any, own: str) -> None:
     """The words marked occur once, so that no other way of counting can fit the quote."""
     text = before + "Q\U0001f600R" + before[::-1]
@@ -215,7 +215,7 @@ def test_without_quotes_the_tools_own_way_counts_unless_it_does_not_fit() -> Non
 
 
 @given(st.lists(st.tuples(st.integers(-2, 14), st.integers(-2, 14), st.sampled_from([*NAMES, "?"])), max_size=4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_spans_give_labels_of_the_text_or_a_mistake(spans: list[tuple[int, int, str]]) -> None:
     text = "ab \U0001f600 cd\r\nef gh"
     labels = Marking(text, SCHEMA).labels([Mark("x", name, start, end) for start, end, name in spans])

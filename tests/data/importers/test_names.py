@@ -60,7 +60,7 @@ def test_two_names_for_one_text_match_neither() -> None:
 
 
 @given(st.lists(st.text("abAB&_-. é1", min_size=1, max_size=6), max_size=8), st.randoms())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_matching_is_one_to_one_and_complete(names: list[str], random: object) -> None:
     available = [n.upper() for n in names]
     pairs, failures = match_names(names, available)

@@ -201,7 +201,7 @@ objects = st.lists(st.dictionaries(st.text(), json_values, max_size=4), max_size
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 1, 4]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_objects_come_back_from_lines_and_from_an_array(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], ascii_only: bool, indent: int | None
 ) -> None:

@@ -137,7 +137,7 @@ def test_values_are_shown_masked() -> None:
     assert masked("jane@example.com") == "ja**@*******.***"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=200) | st.lists(st.sampled_from("Aa1@.-_ \n/sé+(&Inc"), max_size=200).map("".join))
 def test_findings_are_in_order_apart_and_inside(text: str) -> None:
     rows = find_personal(text)

@@ -56,7 +56,7 @@ def documents(draw: st.DrawFn) -> Document:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(documents(), min_size=1, max_size=3), st.sampled_from(["placeholder", "realistic"]))
 def test_restoring_gives_the_same_documents(rows: list[Document], style: str) -> None:
     pseudonyms = Pseudonyms(style)  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ def test_restoring_gives_the_same_documents(rows: list[Document], style: str) ->
     assert len(set(pseudonyms.originals)) == len(pseudonyms.originals)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TEXTS, TEXTS)
 @example("/s/ John Smith", "John  Smith")
 def test_offsets_point_at_the_same_words_afterwards(before: str, inside: str) -> None:

@@ -79,7 +79,7 @@ def test_a_table_worked_by_hand() -> None:
     assert (found.units, found.annotators, found.quotes.n) == (50, ("ann0", "ann1"), 20)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=2, max_size=30))
 def test_kappa_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     first, second = (list(column) for column in zip(*pairs, strict=True))

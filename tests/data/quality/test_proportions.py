@@ -15,7 +15,7 @@ from lextune.data.quality.proportions import Stratum, Z, stratified, wilson
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(counts)
 def test_wilson_equals_scipy(drawn: tuple[int, int]) -> None:
     hits, n = drawn

@@ -38,7 +38,7 @@ def test_the_order_of_documents_does_not_matter(contracts: list[Document]) -> No
         assert {c[2:] for c in one.chosen} == {c[2:] for c in two.chosen}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     present=st.lists(st.lists(st.booleans(), max_size=4), min_size=1, max_size=8).filter(any),
     n=st.integers(1, 40),

@@ -57,7 +57,7 @@ def test_a_quote_stands_in_its_context_on_its_page() -> None:
     assert CONTEXT - 10 <= len(passage.before) <= CONTEXT + 10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text("ab \n", min_size=1, max_size=1500), st.data())
 def test_context_is_verbatim(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))

@@ -32,7 +32,7 @@ def test_a_seed_gives_the_same_contracts_and_another_seed_others() -> None:
     assert {d.sha256 for d in first}.isdisjoint(d.sha256 for d in generate(4, seed=4, schema=SCHEMA))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(min_value=0, max_value=10**9))
 def test_every_span_is_the_quoted_part_and_absent_fields_are_null(seed: int) -> None:
     (document,) = generate(1, seed=seed, schema=SCHEMA)

@@ -50,7 +50,7 @@ def test_unbalanced_quotes_are_refused(template: str, message: str) -> None:
     assert str(error.value) == message.replace("open</A>", "<A>open")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.text("ab .", max_size=6), st.text("xyz ", max_size=6)), max_size=6))
 def test_marks_enclose_exactly_the_tagged_text(pieces: list[tuple[str, str]]) -> None:
     template = "".join(f"{before}<F>{quoted}{{s}}</>" for before, quoted in pieces)

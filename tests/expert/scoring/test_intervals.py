@@ -117,7 +117,7 @@ def test_paired_test_without_a_metric() -> None:
     assert (single.low, single.high) == (None, None)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=2, max_size=8), st.integers(0, 5))
 def test_bounds_hold_the_metric_between_them(rows: list[tuple[int, int, int]], seed: int) -> None:
     score = Bootstrap(len(rows), seed=seed, rounds=200).score(np.array(rows, dtype=float), f1, len(rows))

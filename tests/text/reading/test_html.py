@@ -88,14 +88,14 @@ WORDS = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_
 
 
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=5), min_size=1, max_size=6))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_paragraphs_come_back(paragraphs: list[list[str]]) -> None:
     texts = [" ".join(words) for words in paragraphs]
     assert blocks("".join(f"<p>{html.escape(text)}</p>\n" for text in texts)) == texts
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_bytes_give_text_or_a_refusal(data: bytes) -> None:
     try:
         parse_html(b"<html>" + data, Limits()).text.encode()

@@ -145,7 +145,7 @@ PIECES = st.sampled_from([
 
 
 @given(st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_mail_gives_text_or_a_refusal(pieces: list[str]) -> None:
     data = "".join(pieces).encode("utf-8", "surrogatepass")
     try:
@@ -158,7 +158,7 @@ def test_any_mail_gives_text_or_a_refusal(pieces: list[str]) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_bytes_give_text_or_a_refusal(data: bytes) -> None:
     for start in (b"", HEAD, HEAD + b"Content-Type: "):
         try:

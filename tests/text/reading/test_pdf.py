@@ -152,7 +152,7 @@ def test_a_page_that_cannot_be_read_is_named() -> None:
 
 
 @given(st.integers(0, 2_000), st.binary(min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_damage_gives_text_or_a_refusal(pdf_of: Pdf, place: int, junk: bytes) -> None:
     data = pdf_of(["One page of a contract."])
     place %= len(data)
