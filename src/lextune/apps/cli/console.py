@@ -60,7 +60,7 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     warnings.simplefilter("ignore")
-    for name in ("transformers", "optimum", "nncf", "openvino", "trl", "peft"):
+    for name in ("transformers", "optimum", "nncf", "openvino", "trl", "peft", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
