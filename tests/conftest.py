@@ -139,3 +139,12 @@ def seal(tmp_path: Path) -> Callable[..., Artifact]:
         return store.build(header, f"{number:012d}", lambda folder: fill(folder) or {})
 
     return make
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder of data that only its fingerprint is taken of."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "master_clauses.csv").write_text("Filename\n")
+    return folder

@@ -70,14 +70,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "master_clauses.csv").write_text("Filename\n")
-    return folder
-
-
-@pytest.fixture
 def go(tmp_path: Path, data: Path, calls: Calls) -> Any:
     """Run a recipe into tmp_path/out and return its finished steps; `go.notes` are the lines it said."""
 

@@ -183,9 +183,8 @@ def _export_file(artifact: Artifact, name: str, format: str, out: Path, chosen_o
     path = artifact.file(name)
     if artifact.kind == "examples":
         config = artifact.manifest.config
-        absent = Absent(config.get("absent_fields", Absent().fields), artifact.manifest.seed)
         schema, strategy = load_schema(config["schema_name"]), config.get("strategy", "point")
-        return export_examples(read_examples(path, schema, strategy, absent), format, out)
+        return export_examples(read_examples(path, schema, strategy, Absent.of(artifact)), format, out)
     return export(read_jsonl(path, Document), format, out, chosen_only=chosen_only)
 
 

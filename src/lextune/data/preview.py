@@ -120,8 +120,7 @@ def _examples(
     artifact: Artifact, codec: Codec, schema: Schema, strategy: str | None
 ) -> Iterator[tuple[WindowExample | ChatExample, str]]:
     """Yield a dataset's examples as a strategy learns them, one at a time, each with that strategy."""
-    config = artifact.manifest.config
-    absent = Absent(config.get("absent_fields", Absent().fields), artifact.manifest.seed)
+    absent = Absent.of(artifact)
     for example, way in _stored(artifact, codec, schema, strategy):
         if way == "tag":
             yield example, way

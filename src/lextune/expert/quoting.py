@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from lextune.core.artifacts import Artifact
 from lextune.core.records import Message
 from lextune.expert.point import ChatExample
 from lextune.expert.schema import Schema, SchemaField
@@ -39,6 +40,11 @@ class Absent(NamedTuple):
 
     fields: int = 4
     seed: int = 0
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Absent:
+        """Return those of an artifact of examples, as its manifest has them; the default where it has none."""
+        return cls(artifact.manifest.config.get("absent_fields", cls().fields), artifact.manifest.seed)
 
 
 def question_messages(field: SchemaField, heading: str, texts: Sequence[str]) -> list[Message]:

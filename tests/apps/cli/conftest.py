@@ -127,15 +127,6 @@ def evaluation() -> dict[str, Any]:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A folder of data that only its fingerprint is taken of."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "master_clauses.csv").write_text("Filename\n")
-    return folder
-
-
-@pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     """The shortest recipe there is."""
     file = tmp_path / "try.yaml"
