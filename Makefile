@@ -8,6 +8,7 @@
 #   make docs       build the documentation into site/
 #   make lock       write the locks anew from pyproject.toml
 #   make setup      .venv with everything in requirements.lock, and lextune from this checkout
+#   make browser    Debian's Chromium, which tests of the web pages drive
 #   make vllm       .venv-vllm with everything in requirements-vllm.lock: a server that tests ask
 #   make clean      remove caches and built things; runs/, .venv and .venv-vllm stay
 #
@@ -25,9 +26,9 @@ export LEXTUNE_CUAD ?= $(abspath ../shared/cuad)
 endif
 
 FAST := not slow and not gpu and not vllm and not browser
-SLOW := not gpu and not browser
+SLOW := not gpu
 
-.PHONY: setup vllm demo check test test-all bench docs lock clean
+.PHONY: setup vllm browser demo check test test-all bench docs lock clean
 .DELETE_ON_ERROR:
 
 # $(call environment,FOLDER,LOCK,SIZE): the packages of a lock, and the build of torch that this machine can have.
@@ -57,6 +58,9 @@ $(VLLM_READY): requirements-vllm.lock requirements-cpu.lock requirements-cuda.lo
 	$(call environment,.venv-vllm,requirements-vllm.lock,2.5 GB)
 	@touch $@
 
+browser: $(READY)
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null
+
 demo: $(READY)
 	$(BIN)/lextune demo
 
@@ -69,7 +73,7 @@ check: $(READY)
 test: check
 	$(BIN)/python -m pytest -m "$(FAST)"
 
-test-all: check $(VLLM_READY)
+test-all: check browser $(VLLM_READY)
 	$(BIN)/python -m pytest -m "$(SLOW)"
 
 bench: $(READY)

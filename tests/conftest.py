@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +151,68 @@ def data(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "master_clauses.csv").write_text("Filename\n")
     return folder
+
+
+class FakeEndpoint:
+    """A server of chat completions on loopback. `script(body)` gives an answer's text, or (status, headers, bytes)."""
+
+    def __init__(self, script: Callable[[dict[str, Any]], Any]) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        adding = threading.Lock()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                with adding:
+                    fake.seen.append(body)
+                    fake.headers.append({name.lower(): value for name, value in self.headers.items()})
+                said = script(body)
+                status, headers, raw = said if isinstance(said, tuple) else (200, {}, completion(said))
+                self.send_response(status)
+                for name, value in {"content-type": "application/json", **headers}.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # a client that was killed, or waited long enough
+                    super().handle()
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def completion(text: Any, **choice: Any) -> bytes:
+    """Return the body of a chat completion."""
+    choices = [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", **choice}]
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    return json.dumps({"id": "x", "object": "chat.completion", "choices": choices, "usage": usage}).encode()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Callable[[Callable[[dict[str, Any]], Any]], FakeEndpoint]]:
+    """Start servers of chat completions that answer by a script; see `FakeEndpoint`."""
+    started: list[FakeEndpoint] = []
+
+    def start(script: Callable[[dict[str, Any]], Any]) -> FakeEndpoint:
+        started.append(FakeEndpoint(script))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

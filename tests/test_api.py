@@ -10,10 +10,11 @@ import pytest
 
 import lextune
 from lextune import api, pipeline
-from lextune.api import Release, find_release, load
+from lextune.api import Release, load
 from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.errors import ArtifactError, DataError, DocumentError, RecipeError, RequestError
 from lextune.core.records import Document
+from lextune.expert.released import find_release
 from lextune.expert.schema import load_schema
 from lextune.expert.scoring import trivial
 
@@ -33,7 +34,7 @@ class Echo:
 
 @pytest.fixture
 def echo(tmp_path: Path) -> Release:
-    return Release(tmp_path, Echo(), {"window": {}})  # type: ignore[arg-type]
+    return Release(tmp_path, Echo(), {"window": {}, "task": "clause-extraction"})  # type: ignore[arg-type]
 
 
 def sealed(root: Path, kind: str, **files: Any) -> Artifact:
@@ -167,19 +168,41 @@ def test_a_folder_is_no_document(tmp_path: Path) -> None:
 # evaluate and run
 
 
-def test_an_evaluation_stands_beside_the_baselines(echo: Release) -> None:
+def test_an_evaluation_stands_beside_the_baselines(echo: Release, own_cache: Path) -> None:
     heard: list[tuple[int, int, str]] = []
     result = lextune.evaluate(echo, SAMPLES, limit=3, progress=lambda *said: heard.append(said))
     assert result["n_documents"] == 3
-    assert [(done, total) for done, total, _ in heard] == [(1, 3), (2, 3), (3, 3)]
+    assert [(done, total) for done, total, _ in heard] == [(done, 12) for done in range(1, 13)]
+    assert [test["b"] for test in result["paired"]] == ["always-null", "always-present", "echo"]
     assert list(result["baselines"]) == ["always_null", "always_present", "echo", "linear"]
     assert result["baselines"]["linear"] is None
     assert result["baselines"]["echo"]["contracteval"] == result["contracteval"]
     assert result["baselines"]["always_null"]["contracteval"] != result["contracteval"]
 
 
+def test_a_killed_evaluation_goes_on(echo: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    answer = Echo.answer
+
+    def counted(self: Echo, document: Document, *, min_confidence: float | None = None) -> Any:
+        if len(asked) == 2:
+            asked.append("killed")
+            raise KeyboardInterrupt
+        asked.append(document.id)
+        return answer(self, document)
+
+    monkeypatch.setattr(Echo, "answer", counted)
+    with pytest.raises(KeyboardInterrupt):
+        lextune.evaluate(echo, SAMPLES, limit=3, out=tmp_path / "kept")
+    lextune.evaluate(echo, SAMPLES, limit=3, out=tmp_path / "kept")
+    assert len(set(asked) - {"killed"}) == len(asked) - 1 == 3
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        *("always-null.jsonl", "always-present.jsonl", "asked", "echo.jsonl", "tuned.jsonl"),
+    ]
+
+
 def test_an_evaluation_without_data_is_refused(echo: Release, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         lextune.evaluate(echo, tmp_path / "none")
     with pytest.raises(DataError, match="no annotated document"):
         lextune.evaluate(echo, SAMPLES, limit=0)

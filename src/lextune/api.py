@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lextune.core.artifacts import Artifact
-from lextune.core.errors import ArtifactError, DataError
+from lextune.core.errors import DataError
 from lextune.core.records import Document, Prediction, Record
+from lextune.core.stage import Progress
 from lextune.expert.answering import Expert, Identity
-from lextune.expert.build import build_expert, load_model
 from lextune.expert.cleaned import CleanedExpert
-from lextune.expert.schema import Schema, load_schema
-from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
+from lextune.expert.released import find_release, release_expert
+from lextune.expert.schema import Schema
+from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
-from lextune.text.cleaning import CleanOptions
 from lextune.text.reading import Limits, read_document
-
-ANNOTATED_ARMS = ("always-null", "always-present", "echo")
 
 
 class Release:
@@ -84,50 +81,7 @@ def load(release: Path | str, *, engine: str | None = None) -> Release:
         ArtifactError: not a release, damaged, or a run that has none yet.
     """
     path = find_release(Path(release))
-    artifact = Artifact.open(path, kind="release")
-    info = artifact.json("release.json")
-    model = load_model(path, engine or info["engine"])
-    identity = Identity(info["name"], info["weights"], info["strategy"])
-    expert: Expert | WritingExpert | CleanedExpert = build_expert(
-        model,
-        load_schema(str(path / "schema.yaml")),
-        Thresholds.load(path / THRESHOLDS_FILE),
-        WindowConfig(**info["window"]),
-        identity,
-    )
-    if info.get("clean") and isinstance(expert, Expert):
-        expert = CleanedExpert(expert, CleanOptions(**info["clean"]))
-    return Release(path, expert, info)
-
-
-def find_release(path: Path) -> Path:
-    """Return the release folder that a path names: itself, or the one of a finished run.
-
-    Raises:
-        ArtifactError: there is none.
-    """
-    if not path.exists():
-        raise ArtifactError(
-            "no such release", where=str(path), do="give --release a release's folder; `lextune demo` makes runs/demo"
-        )
-    note = path / "run.json"
-    unfinished = (path / ".lock").is_file() and not note.is_file()
-    if not unfinished and not note.is_file():
-        return path
-    steps = {} if unfinished else _finished_steps(note)
-    if "bundle" not in steps:
-        raise ArtifactError("this run has no release yet", where=str(path), do="run its recipe to the end")
-    return path / str(steps["bundle"])
-
-
-def _finished_steps(note: Path) -> dict[str, Any]:
-    try:
-        steps = json.loads(note.read_text(encoding="utf-8"))
-    except ValueError:
-        steps = None
-    if not isinstance(steps, dict):
-        raise ArtifactError("unreadable run.json", where=str(note), do="run the recipe again: it is written anew")
-    return steps
+    return Release(path, *release_expert(Artifact.open(path, kind="release"), engine))
 
 
 def evaluate(
@@ -135,48 +89,68 @@ def evaluate(
     data: Path | str,
     *,
     limit: int | None = None,
-    progress: Any = None,
+    out: Path | str | None = None,
+    progress: Progress = lambda done, total, name: None,
 ) -> dict[str, Any]:
-    """Evaluate a release on annotated contracts, beside the baselines.
+    """Evaluate a release on annotated documents, beside the baselines.
+
+    Every answer is kept as soon as it is given: called again after a kill, it asks no model the same thing twice.
 
     Args:
         release: a folder or a loaded release.
-        data: a folder in CUAD's layout.
+        data: a folder in CUAD's layout, or for a release of another task a file of its rows.
         limit: the first so many documents only.
-        progress: called with done, total and the document's name.
+        out: folder for the predictions, a file an arm; without one they are not kept once all are there.
+        progress: called with answers given, answers wanted and the arm.
 
     Returns:
-        One object: the metrics of `lextune.expert.scoring`, and `baselines` with the same for each of
-        always_null, always_present, echo and linear (null where the release ships no linear model).
+        One object: the metrics of `lextune.expert.scoring` (of another task: of its scorer), `paired`, the release
+        against each baseline in words and numbers, and `baselines` with the metrics of each of always_null,
+        always_present, echo and linear (null where the release ships no linear model).
 
     Raises:
         DataError: the folder has no annotated documents.
+        UserError: `out` holds another evaluation.
     """
-    from lextune.data.importers.cuad import import_cuad
+    from lextune.evaluate.arms import TUNED, Making, arm_of, kept_answers, read_predictions, run_arms
+    from lextune.evaluate.marking import marking_of
+    from lextune.evaluate.predict import with_schema
+    from lextune.evaluate.score import evaluate_arms
     from lextune.expert.linear import VOCABULARY
-    from lextune.expert.scoring import score, trivial
+    from lextune.expert.scoring import trivial
+    from lextune.expert.tasks import TaskOptions
 
     loaded = release if isinstance(release, Release) else load(release)
-    imported = import_cuad(Path(data), loaded.schema)
-    documents = list(imported.documents)[:limit]
+    documents = _annotated(Path(data), loaded.schema)[:limit]
     if not documents:
         raise DataError("no annotated document", where=str(data), do="give a folder in CUAD's layout")
-    predictions = []
-    for done, document in enumerate(documents, start=1):
-        predictions.append(loaded.predict(document))
-        if progress is not None:
-            progress(done, len(documents), document.name)
-    result = score(documents, predictions, loaded.schema).as_json()
-    baselines: dict[str, Any] = {}
-    for name in ANNOTATED_ARMS:
-        rows = [trivial.ARMS[name](d, loaded.schema) for d in documents]
-        baselines[name.replace("-", "_")] = score(documents, rows, loaded.schema).as_json()
-    baselines["linear"] = None
+    options = TaskOptions()
+    arms: dict[str, Making] = {TUNED: lambda: arm_of(loaded.expert, loaded.info["task"], options)}
     if (loaded.path / VOCABULARY).is_file():
-        linear = load_linear(loaded)
-        rows = [linear.answer(d) for d in documents]
-        baselines["linear"] = score(documents, rows, loaded.schema).as_json()
-    return {**result, "baselines": baselines}
+        arms["linear"] = lambda: load_linear(loaded).answer
+    arms |= {name: with_schema(answer, loaded.schema) for name, answer in trivial.ARMS.items()}
+    marking = marking_of(loaded.info["task"], loaded.schema, options, seed=0)
+    with kept_answers(out, loaded.expert.release_hash, documents) as folder:
+        run_arms(arms, documents, folder, progress)
+        found = evaluate_arms(documents, read_predictions(folder), {}, marking)
+    scores = found["arms"]
+    baselines = {name.replace("-", "_"): scores.get(name) for name in (*trivial.ARMS, "linear")}
+    return {**scores[TUNED], "paired": found["paired"], "baselines": baselines}
+
+
+def _annotated(source: Path, schema: Schema) -> list[Document]:
+    """Return the documents of a dataset version, or of what `lextune data import` reads."""
+    import tempfile
+
+    from lextune.core.artifacts import read_jsonl
+    from lextune.data.importers.intake import Options, import_source, take_in
+    from lextune.data.sources import is_version
+
+    if is_version(source):
+        return list(read_jsonl(Artifact.open(source, kind="documents").file("documents.jsonl"), Document))
+    with tempfile.TemporaryDirectory() as folder:
+        take_in(import_source(source, Options(schema)), Path(folder), source)
+        return list(read_jsonl(Path(folder) / "documents.jsonl", Document))
 
 
 def load_linear(release: Release) -> Expert:

@@ -24,7 +24,7 @@ from lextune.data.synthesis import generate
 from lextune.expert.point import ChatExample
 from lextune.expert.quoting import Absent, field_questions
 from lextune.expert.schema import load_schema
-from lextune.expert.task import get_task
+from lextune.expert.tasks import get_task
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample
 

@@ -17,8 +17,9 @@ from lextune.core.records import Document, Edit, FieldLabel, Message, Span
 from lextune.data import columns
 from lextune.data import export as exporting
 from lextune.data.export import FORMATS, export, export_examples, read_examples
+from lextune.data.importers.conversation import Conversation
 from lextune.data.importers.intake import Options, find_format, import_source
-from lextune.data.importers.shapes import Conversation, conversation_document
+from lextune.data.importers.shapes import conversation_document
 from lextune.expert.point import ChatExample
 from lextune.expert.quoting import Absent, field_questions
 from lextune.expert.schema import load_schema

@@ -9,7 +9,8 @@ import pytest
 
 from lextune.core.records import Document, Message
 from lextune.data.export import export
-from lextune.data.importers.shapes import Conversation, conversation_document
+from lextune.data.importers.conversation import Conversation
+from lextune.data.importers.shapes import conversation_document
 
 pytestmark = pytest.mark.slow
 STOP = "<|im_end|>"

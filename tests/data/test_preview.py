@@ -14,7 +14,7 @@ from lextune.core.errors import ArtifactError, DataError, RecipeError
 from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.data.preview import Shown, ShownChat, ShownWindow, preview
 from lextune.expert.schema import Schema, SchemaField, load_schema
-from lextune.expert.task import get_task, instruction_document
+from lextune.expert.tasks import get_task, instruction_document
 from lextune.expert.templates import ChatTemplate, Codec
 from lextune.expert.windowing import WindowConfig
 

@@ -8,6 +8,7 @@ import pytest
 
 from lextune.core.errors import DataError, MachineError, NetworkError
 from lextune.data import fetch
+from lextune.data.importers.intake import find_format
 from lextune.data.sources import find_source, fingerprint
 
 SAMPLES = "the sample contracts of this package (CUAD is neither here nor reachable)"
@@ -105,6 +106,13 @@ def test_instructions_come_with_the_package(tmp_path: Path) -> None:
     assert found.path.suffix == ".jsonl"
     assert found.why == "the instructions of this package"
     assert found.path.is_file()
+
+
+@pytest.mark.parametrize("task", ["classification", "multiple-choice", "statute-qa", "translation"])
+def test_rows_of_other_tasks_come_with_the_package(task: str, tmp_path: Path) -> None:
+    found = find_source("auto", cache=tmp_path, task=task)
+    assert found.why == f"the rows for {task} of this package"
+    assert find_format(found.path) == task
 
 
 def test_a_fingerprint_is_of_names_and_contents(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from lextune.data.stages import (
     run_examples,
     run_split,
 )
-from lextune.expert import task as tasks
+from lextune.expert import tasks
 from lextune.expert.windowing import WindowConfig
 
 CLAUSES = DocumentsConfig(task="clause-extraction", schema_name="clauses-47", fingerprint="")

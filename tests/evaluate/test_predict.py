@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ import pytest
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic, write_jsonl
 from lextune.core.records import Document, Message, Prediction
 from lextune.core.stage import Context
-from lextune.evaluate import predict
-from lextune.evaluate.predict import (
+from lextune.evaluate import predict_base
+from lextune.evaluate.predict import PredictConfig, run_predict
+from lextune.evaluate.predict_base import (
     PredictBaseConfig,
-    PredictConfig,
     base_generator,
     choose_shots,
-    run_predict,
+    few_shot_names,
     run_predict_base,
 )
 from lextune.expert.build import LoadedModel
@@ -122,7 +123,6 @@ def test_every_arm_answers_every_test_document(
     config = PredictConfig(
         task="clause-extraction",
         schema_name=schema_file,
-        base="unused",
         window=WindowConfig(),
         engine="transformers",
     )
@@ -133,7 +133,7 @@ def test_every_arm_answers_every_test_document(
     names = {"tuned", "always-null", "always-present", "echo"} | ({"linear"} if with_linear else set())
     arms = _arms(out)
     assert set(arms) == names
-    assert summary["arms"] == dict.fromkeys(names, 3)
+    assert {name: arm["documents"] for name, arm in summary["arms"].items()} == dict.fromkeys(names, 3)
     assert summary["n_in"] == summary["n_out"] == 3
     assert calls[-1][:2] == (len(names) * 3, len(names) * 3)
     for rows in arms.values():
@@ -164,7 +164,7 @@ def test_quotes_that_stand_nowhere_are_counted_by_arm(
     generator = ScriptedGenerator(lambda prompt, grammar: "Words of no contract at all, however long it is.")
     monkeypatch.setattr(LoadedModel, "generator", lambda self: generator)
     config = PredictConfig(
-        task="clause-extraction", schema_name=schema_file, base="unused", window=WindowConfig(), engine="transformers"
+        task="clause-extraction", schema_name=schema_file, window=WindowConfig(), engine="transformers"
     )
     inputs = {"split": split, "model": seal("model", fill), "thresholds": thresholds}
     out = tmp_path / "out"
@@ -175,7 +175,7 @@ def test_quotes_that_stand_nowhere_are_counted_by_arm(
     count = sum(prediction.usage.outputs for prediction in tuned)
     assert count == 2 * sum(prediction.usage.windows for prediction in tuned) > len(documents)
     assert summary["ungrounded"] == {"tuned": count}
-    assert summary["note"] == f"dropped, as not in the document: {count} quotes of tuned"
+    assert f"dropped, as not in the document: {count} quotes of tuned" in summary["note"]
 
 
 def _base_config(base: Base, schema: str, task: str, documents: int) -> PredictBaseConfig:
@@ -186,7 +186,7 @@ def _base_config(base: Base, schema: str, task: str, documents: int) -> PredictB
         window=WindowConfig(),
         engine="transformers",
         documents=documents,
-        shots=2,
+        shots=(2,),
     )
 
 
@@ -205,14 +205,14 @@ def test_the_untuned_base_points_with_and_without_examples(
         assert grammar is not None
         return '{"Law":[1]}'
 
-    monkeypatch.setattr(predict, "base_generator", lambda *_: ScriptedGenerator(script))
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
     examples = seal("examples", lambda f: write_jsonl(f / "train.jsonl", WINDOWS) * 0)
     out = tmp_path / "out"
     out.mkdir()
     config = _base_config(base, schema_file, "clause-extraction", 2)
     summary = run_predict_base(config, {"split": split, "examples": examples}, out, Context())
     arms = _arms(out)
-    assert summary["arms"] == {"base-zero-shot": 2, "base-few-shot": 2}
+    assert {n: a["documents"] for n, a in summary["arms"].items()} == {"base-zero-shot": 2, "base-few-shot": 2}
     assert all(p.record.fields["Law"] is not None for rows in arms.values() for p in rows)
     assert all(p.record.fields["Audit"] is None for rows in arms.values() for p in rows)
     assert ["A sentence. " in p for p in prompts] == [False] * (len(prompts) // 2) + [True] * (len(prompts) // 2)
@@ -229,7 +229,7 @@ def test_the_shortest_documents_are_read_by_the_untuned_base(
     longer = documents[0].model_copy(update={"text": documents[0].text + "More of it.\n"})
     split = seal("split", lambda f: write_jsonl(f / "test.jsonl", [longer, *documents[1:]]) * 0)
     examples = seal("examples", lambda f: write_jsonl(f / "train.jsonl", WINDOWS) * 0)
-    monkeypatch.setattr(predict, "base_generator", lambda *_: ScriptedGenerator(lambda *_: "{}"))
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(lambda *_: "{}"))
     for count in (0, 2):
         out = tmp_path / f"out{count}"
         out.mkdir()
@@ -252,7 +252,7 @@ def test_the_untuned_base_writes(
         prompts.append(Codec(base.path).decode(prompt))
         return " Yes. "
 
-    monkeypatch.setattr(predict, "base_generator", lambda *_: ScriptedGenerator(script))
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
     rows = [
         ChatExample(document_id=f"d{n}", messages=(Message(role="user", content=f"Shot {n}?"),), completion="No.")
         for n in range(4)
@@ -272,3 +272,55 @@ def test_the_untuned_base_writes(
 def test_the_transformers_engine_generates_with_a_base(base: Base) -> None:
     generator = base_generator(base, Codec(base.path), "transformers")
     assert isinstance(generator, TransformersEngine)
+
+
+@pytest.mark.parametrize(
+    ("shots", "expected"),
+    [
+        ((), {}),
+        ((0,), {}),
+        ((3,), {"base-few-shot": 3}),
+        ((4, 1, 0, 4), {"base-1-shot": 1, "base-4-shot": 4}),
+    ],
+)
+def test_few_shot_arms_are_named_by_their_number_where_there_are_several(
+    shots: tuple[int, ...], expected: dict[str, int]
+) -> None:
+    assert few_shot_names(shots) == expected
+
+
+def test_one_number_of_shots_is_a_list_of_one(base: Base) -> None:
+    config = _base_config(base, "small", "clause-extraction", 2)
+    assert PredictBaseConfig(**{**config.model_dump(), "shots": 5}).shots == (5,)
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        PredictBaseConfig(**{**config.model_dump(), "shots": -1})
+
+
+def test_a_reference_model_is_asked_the_same_and_once(
+    base: Base,
+    split: Artifact,
+    documents: list[Document],
+    schema_file: str,
+    seal: Callable[..., Artifact],
+    endpoint: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(lambda *_: "{}"))
+    server = endpoint(lambda body: '{"Law":[1]}')
+    place = {"url": server.url, "model": "big", "price_in": 2.0, "price_out": 4.0}
+    config = _base_config(base, schema_file, "clause-extraction", 2)
+    config = PredictBaseConfig(**config.model_dump() | {"references": {"big": {"endpoint": place, "shots": 1}}})
+    examples = seal("examples", lambda f: write_jsonl(f / "train.jsonl", WINDOWS) * 0)
+    for number in range(2):
+        out = tmp_path / "run" / f"out{number}"
+        out.mkdir(parents=True)
+        summary = run_predict_base(config, {"split": split, "examples": examples}, out, Context())
+        arms = _arms(out)
+        assert all(p.record.fields["Law"] is not None for p in arms["big"])
+        asked = sum(p.usage.windows for p in arms["big"])
+        assert len(server.seen) == asked, "kept beside the artifacts: another run asks nothing again"
+        assert summary["costs"] == {
+            "big": {"tokens_in": 11 * asked, "tokens_out": 7 * asked, "price": (22 + 28) * asked / 1_000_000}
+        }
+    assert all(len(body["messages"]) == 4 for body in server.seen), "system, one worked example, the question"

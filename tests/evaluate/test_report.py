@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree, html
 
+from lextune.core.artifacts import Artifact, write_atomic
 from lextune.core.errors import DataError
 from lextune.core.records import Document, FieldLabel, Span
+from lextune.evaluate.besides import lineage
 from lextune.evaluate.facts import MAX_ROWS, card_facts, estimate_table, facts
-from lextune.evaluate.report import MAX_TEXT, Example, ReportData, cut, lit, render_report
+from lextune.evaluate.report import MAX_TEXT, Example, ReportData, cut, lit, render_report, report_json
 from lextune.evaluate.tables import always_null_accuracy
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/a onerror=alert(1)>{{ 7*7 }} $x_1$ \x00\x0b法"
@@ -36,6 +41,10 @@ def slice_of(f1: float | None, present: int = 5) -> dict[str, Any]:
     }
 
 
+def part_of(f1: float | None, drop: float | None, p: float | None) -> dict[str, Any]:
+    return {**slice_of(f1), "drop": drop, "p": p}
+
+
 def arm(f1: float | None, n: int = 20, **changes: Any) -> dict[str, Any]:
     scores = {"precision": leaf(f1), "recall": leaf(f1), "f1": leaf(f1)}
     values = {
@@ -51,6 +60,7 @@ def arm(f1: float | None, n: int = 20, **changes: Any) -> dict[str, Any]:
         "aupr": leaf(f1),
         "precision_at_80_recall": leaf(f1),
         "ece": leaf(0.05),
+        "aurc": leaf(0.1),
         "valid_json_rate": leaf(None, 0),
         "grounded_rate": leaf(1.0),
         "invented_rate": leaf(0.04),
@@ -63,6 +73,18 @@ def arm(f1: float | None, n: int = 20, **changes: Any) -> dict[str, Any]:
             "Warranty": slice_of(None, 0),
         },
         "by_contract_type": {"Supply": slice_of(f1), "unknown": slice_of(None)},
+        "slices": {
+            "contract_type": {"Supply": part_of(f1, -0.02, 0.8), "unknown": part_of(None, None, None)},
+            "length": {"up to 8,000 tokens": part_of(f1, 0.0, 1.0), "over 8,000 tokens": part_of(0.3, 0.4, 0.002)},
+        },
+        "curves": {
+            "precision_recall": [[0.0, 1.0], [0.5, 0.9], [0.8, 0.6]],
+            "calibration": [
+                {"n": 9, "confidence": 0.25, "right": 0.3, "low": 0.1, "high": 0.5},
+                {"n": 20, "confidence": 0.9, "right": 0.8, "low": None, "high": None},
+            ],
+            "risk_coverage": [[0.3, 0.05], [1.0, 0.2]],
+        },
     }
     return {**values, **changes}
 
@@ -103,6 +125,66 @@ def evaluation(**changes: Any) -> dict[str, Any]:
     return {**values, **changes}
 
 
+CHECK = ("limit", "value", "bound", "ok", "what")
+BESIDES: dict[str, Any] = {
+    "verdict": {
+        "verdict": "fail",
+        "weights": "3f9a" * 16,
+        "reasons": ["field F1 is 0.600: not at least 0.700"],
+        "checks": [
+            dict(zip(CHECK, ("invented_at_most", 0.04, 0.05, True, "invented values is 0.040"), strict=True)),
+            dict(zip(CHECK, ("f1_at_least", 0.6, 0.7, False, "field F1 is 0.600: not at least 0.700"), strict=True)),
+            dict(zip(CHECK, ("better_than linear", None, None, False, "that arm did not run"), strict=True)),
+        ],
+    },
+    "general": {
+        "items": {
+            "base": {"accuracy": leaf(0.5), "likelihood": -3.2, "kinds": {"sums": 0.4}},
+            "tuned": {"accuracy": leaf(0.45), "likelihood": -3.3, "kinds": {"sums": 0.3}},
+            "paired": {"difference": -0.05, "low": -0.1, "high": 0.01, "p": 0.09, "n_documents": 120},
+        },
+        "perplexity": {"base": leaf(20.5), "tuned": leaf(21.5), "paired": None, "texts": 30},
+        "generated": None,
+        "why": "the model writes nothing",
+    },
+    "stress": {
+        "documents": 8,
+        "kinds": {
+            "ocr_noise": {
+                "what": "letters are misread",
+                "answers": 80,
+                "changed": leaf(0.2),
+                "invented": None,
+                "failed": 0,
+                "examples": [{"document": "d1", "field": "Law", "before": "Ohio", "after": None}],
+            }
+        },
+    },
+    "twins": {
+        "documents": 9,
+        "edits_per_document": 41.5,
+        "original": {"f1": leaf(0.8), "contracteval_f1": leaf(0.7), "jaccard": leaf(0.5)},
+        "twin": {"f1": leaf(0.75), "contracteval_f1": leaf(0.66), "jaccard": leaf(0.49)},
+        "paired": {"difference": -0.05, "low": -0.09, "high": -0.01, "p": 0.02, "n_documents": 9},
+        "by_field": {
+            "Law": {"n_present": 5, "original": leaf(0.9), "twin": leaf(0.95)},
+            "Term": {"n_present": 5, "original": leaf(0.9), "twin": leaf(0.5)},
+        },
+    },
+    "judge": {
+        **{"judge": {"model": "large"}, "kind": "pairwise", "a": "tuned", "b": "base-zero-shot", "n": 20},
+        **{"win": 12, "tie": 3, "loss": 5, "net": leaf(0.35), "flip_rate": leaf(0.1), "marks": [{"item": "x"}]},
+    },
+    "blind": {"a": "tuned", "b": "linear", "n_items": 20, "raters": 2, "win": 9, "tie": 4, "loss": 7, "net": leaf(0.1)},
+}
+
+
+TRACE = (
+    {"name": "evaluation", "artifact": "score-1", "hash": "ab" * 32, "stage": "score v4", "created": "now"},
+    {"name": "model", "artifact": "merge-1", "hash": "cd" * 32, "stage": None, "created": None},
+)
+
+
 def data(**changes: Any) -> ReportData:
     values: dict[str, Any] = {
         "title": "Clause extraction",
@@ -141,12 +223,19 @@ def data(**changes: Any) -> ReportData:
                 "gold": ["ACME Ltd"],
                 "answer": "ACME Ltd",
                 "confidence": 0.914,
+                "page": 3,
                 "context": "This is made by ACME\nLtd and others.",
             },
             {"document": "d2.txt", "field": "Warranty", "kind": "invented", "answer": "a warranty"},
         ],
     }
     return ReportData(**{**values, **changes})
+
+
+@functools.cache
+def rendered() -> str:
+    """The page of `data()`: drawing its plots takes long enough to do it once."""
+    return render_report(data())
 
 
 def parse(markup: str) -> Any:
@@ -211,20 +300,27 @@ def test_a_fine_tune_that_does_not_beat_linear_is_said_to_do_nothing_useful(test
 
 
 def test_sections_stand_in_order_and_every_link_leads_somewhere() -> None:
-    page = parse(render_report(data()))
+    page = parse(rendered())
     headings = [text_of(heading) for heading in page.iter("h2")]
     assert headings == [
+        "Verdict of the gate",
         "All arms",
         "Before and after, by field",
         "ContractEval",
         "Ranking, calibration, format",
         "Worst fields",
-        "By contract type",
+        "Slices: parts of the documents",
+        "General ability, before and after",
+        "Under stress",
+        "UK twins",
+        "Judged by a model",
+        "Judged by people who saw no names",
         "Data card",
         "Training",
         "Examples, right and wrong",
-        "Time and tokens",
+        "Time, tokens and money",
         "Estimate against truth",
+        "Where the numbers come from",
         "How the numbers were computed",
     ]
     ids = page.xpath("//@id")
@@ -235,7 +331,7 @@ def test_sections_stand_in_order_and_every_link_leads_somewhere() -> None:
 
 
 def test_the_headline_table_has_all_arms_with_intervals() -> None:
-    rows = table(parse(render_report(data())), "All arms")
+    rows = table(parse(rendered()), "All arms")
     assert [row[0] for row in rows] == [
         "arm",
         "On all 20 documents",
@@ -251,7 +347,7 @@ def test_the_headline_table_has_all_arms_with_intervals() -> None:
 
 
 def test_published_figures_are_marked_and_echo_is_a_caution() -> None:
-    page = parse(render_report(data()))
+    page = parse(rendered())
     rows = table(page, "ContractEval protocol")
     place = rows.index(["Published (arXiv 2508.03080), other contracts"])
     assert rows[place + 1 :] == [
@@ -270,20 +366,20 @@ def test_published_figures_are_marked_and_echo_is_a_caution() -> None:
 
 def test_accuracy_stands_only_beside_what_answering_null_would_get() -> None:
     assert always_null_accuracy(evaluation()) == (0.7, 200)
-    shown = text_of(parse(render_report(data())))
+    shown = text_of(parse(rendered()))
     assert shown.lower().count("accuracy") == 1
     assert "Answering null everywhere would be right on 70 % of the 200 pairs." in shown
 
 
 def test_worst_fields_come_worst_first_and_have_gold() -> None:
-    rows = table(parse(render_report(data())), "Fields with the lowest F1")
+    rows = table(parse(rendered()), "Fields with the lowest F1")
     assert [row[0] for row in rows[1:]] == ["Governing Law", "Parties"]
     assert rows[0][3:6] == ["tuned F1", "base-few-shot (6 documents) F1", "linear F1"]
     assert rows[1][2:4] == ["5", "0.395 (0.345 to 0.445)"]
 
 
 def test_the_data_card_puts_the_parts_side_by_side() -> None:
-    page = parse(render_report(data()))
+    page = parse(rendered())
     assert table(page, "Contract types") == [
         ["contract types", "train", "test"],
         ["Supply", "200", "60"],
@@ -324,11 +420,11 @@ def test_free_text_is_shown_beside_the_base_models() -> None:
     section = parse(page).get_element_by_id("replies")
     assert [text_of(each) for each in section.iter("h3")] == ["r<1>"]
     assert [text_of(each) for each in section.iter("dd")] == ["Plain.", "Plain <b>.", "null"]
-    assert "#replies" not in render_report(data())
+    assert "#replies" not in rendered()
 
 
 def test_examples_show_their_text_with_the_gold_lit() -> None:
-    page = parse(render_report(data()))
+    page = parse(rendered())
     section = page.get_element_by_id("examples")
     assert [text_of(heading) for heading in section.iter("h3")] == [
         "Right (1)",
@@ -337,7 +433,7 @@ def test_examples_show_their_text_with_the_gold_lit() -> None:
         "Invented (1)",
     ]
     assert [mark.text for mark in section.iter("mark")] == ["ACME\nLtd"]
-    assert "d1.txt · confidence 0.914" in text_of(section)
+    assert "d1.txt · page 3 · confidence 0.914" in text_of(section)
     assert "Goldnot present" in text_of(section)
 
 
@@ -356,12 +452,12 @@ def test_long_text_is_cut_and_says_by_how_much() -> None:
 
 
 def test_the_same_data_give_the_same_bytes() -> None:
-    assert render_report(data()) == render_report(data())
-    assert "<dc:date" not in render_report(data())
+    assert render_report(data()) == rendered()
+    assert "<dc:date" not in rendered()
 
 
 def test_nothing_is_fetched_and_nothing_runs() -> None:
-    markup = render_report(data())
+    markup = rendered()
     page = parse(markup)
     assert {element.tag for element in page.iter()}.isdisjoint({"script", "link", "img", "iframe", "object", "image"})
     assert not re.search(r"https?:|@import|\bsrc=|xlink|<!ENTITY|url\((?!#)", markup)
@@ -371,11 +467,11 @@ def test_nothing_is_fetched_and_nothing_runs() -> None:
 
 
 def test_landmarks_captions_and_names() -> None:
-    page = parse(render_report(data()))
+    page = parse(rendered())
     assert page.get("lang") == "en"
     assert len(page.xpath("//h1")) == len(page.xpath("//main")) == 1
     assert all(item.xpath("caption") and item.xpath(".//th[@scope='row']") for item in page.iter("table"))
-    assert [bool(svg.get("aria-label")) and svg.get("role") for svg in page.iter("svg")] == ["img", "img"]
+    assert [bool(svg.get("aria-label")) and svg.get("role") for svg in page.iter("svg")] == ["img"] * 7
     assert page.xpath("//body/a[1]/@href") == ["#main"]
 
 
@@ -389,14 +485,14 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1])
 def test_both_themes_have_contrast_and_plots_follow_them(theme: int) -> None:
-    markup = render_report(data())
+    markup = rendered()
     colours = dict(re.findall(r"--([\w-]+): #(\w+)", re.findall(r":root \{.*?\}", markup, re.DOTALL)[theme]))
 
     def contrast(a: str, b: str) -> float:
         dark, light = sorted(luminance(colours[name]) for name in (a, b))
         return (light + 0.05) / (dark + 0.05)
 
-    for name in ("ink", "soft", "link", "series-1", "series-2", "series-3"):
+    for name in ("ink", "soft", "link", *(f"series-{place}" for place in range(1, 7))):
         assert contrast(name, "paper") >= 4.5
     assert min(contrast("ink", "panel"), contrast("soft", "panel"), contrast("ink", "lit")) >= 4.5
     plots = "".join(re.findall(r"<svg.*?</svg>", markup, re.DOTALL))
@@ -415,7 +511,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     arms = {name: arm(0.5) for name in ("tuned", "linear", HOSTILE)}
     for one in arms.values():
         one["by_field"] = {HOSTILE: slice_of(0.5), "_x": slice_of(0.4)}
-        one["by_contract_type"] = hostile({"Supply": slice_of(0.5)}) | {HOSTILE: slice_of(0.1)}
+        one["slices"] = {HOSTILE: {HOSTILE: part_of(0.1, 0.2, 0.3), "x": part_of(0.1, 0.2, 0.3)}}
     markup = render_report(
         data(
             title=HOSTILE,
@@ -425,6 +521,16 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
             evaluation=evaluation(arms=arms, paired=[paired(HOSTILE, "tuned", 0.1, 0.5, verdict=HOSTILE)]),
             card=hostile(data().card),
             preflight={"truth": hostile({"seconds": 1}), **hostile({"x": {"y": "z"}})},
+            verdict={
+                **{"verdict": HOSTILE, "weights": HOSTILE, "reasons": [HOSTILE]},
+                "checks": [dict.fromkeys(CHECK, HOSTILE) | {"bound": 1, "ok": True}],
+            },
+            general=hostile(BESIDES["general"]),
+            stress={"kinds": {HOSTILE: {"what": HOSTILE, "examples": [{"before": HOSTILE}]}}},
+            twins=hostile(BESIDES["twins"]),
+            judge={**BESIDES["judge"], "a": HOSTILE},
+            blind=hostile(BESIDES["blind"]),
+            trace=[dict.fromkeys(("name", "artifact", "hash", "stage", "created"), HOSTILE)],
             examples=[
                 Example(
                     document=HOSTILE,
@@ -487,8 +593,202 @@ def test_one_arm_alone() -> None:
         "No dataset card was given.",
         "None was given.",
         "Neither an estimate nor a measurement of the training was given.",
+        "No gate was asked about this model.",
+        "General ability was not measured.",
+        "No stress test was run.",
+        "No UK twins were made.",
+        "No judge model was asked.",
+        "No people rated answers without names.",
+        "The artifacts behind this page were not named.",
     ):
         assert nothing in shown
+
+
+@functools.cache
+def whole() -> str:
+    """The page with every part that a recipe may ask for."""
+    return render_report(data(**BESIDES, trace=TRACE))
+
+
+def test_the_verdict_stands_first_with_its_checks_those_that_failed_on_top() -> None:
+    page = parse(whole())
+    section = page.xpath("//section")[0]
+    assert section.get("id") == "verdict"
+    assert f"fail for the weights {'3f9a' * 16}." in text_of(section)
+    assert table(page, "Limits") == [
+        ["limit", "set to", "measured", "held", "what was found"],
+        ["f1 at least", "0.7", "0.6", "NO", "field F1 is 0.600: not at least 0.700"],
+        ["better than linear", "–", "–", "NO", "that arm did not run"],
+        ["invented at most", "0.05", "0.04", "yes", "invented values is 0.040"],
+    ]
+
+
+def test_a_model_without_limits_is_ungated() -> None:
+    ungated = {"verdict": "ungated", "weights": "0", "reasons": ["no limits"], "checks": []}
+    alone = {"arms": {"tuned": {"n_documents": 3}}}
+    shown = ReportData(title="t", release="r", created="c", evaluation=alone, verdict=ungated)
+    assert "No limits." in text_of(parse(render_report(shown)).get_element_by_id("verdict"))
+
+
+def test_what_was_run_besides_is_shown() -> None:
+    page = parse(whole())
+    assert table(page, "What it knew before, and after")[1:] == [
+        [
+            "the right answer is the likeliest of four",
+            "0.500 (0.450 to 0.550)",
+            "0.450 (0.400 to 0.500)",
+            "-0.050 (-0.100 to +0.010, p = 0.090)",
+        ],
+        ["perplexity on general text (lower is better)", "20.500 (20.450 to 1.000)", "21.500 (21.450 to 1.000)", "–"],
+    ]
+    assert table(page, "Accuracy by kind of question")[1] == ["sums", "0.4", "0.3"]
+    assert "Generatednot measured: the model writes nothing" in text_of(page.get_element_by_id("general"))
+    assert table(page, "How many answers change")[1] == [
+        "ocr noise",
+        "letters are misread",
+        "80",
+        "0.200 (0.150 to 0.250)",
+        "–",
+        "0",
+    ]
+    assert table(page, "Changed answers")[1] == ["ocr noise", "d1", "Law", "Ohio", "n/a"]
+    british = table(page, "The same documents in British drafting")
+    assert british[1] == [
+        "field F1",
+        "0.800 (0.750 to 0.850)",
+        "0.750 (0.700 to 0.800)",
+        "-0.050 (-0.090 to -0.010, p = 0.020)",
+    ]
+    assert [row[0] for row in table(page, "By field, the largest loss first")[1:]] == ["Term", "Law"]
+    judged, people = (page.get_element_by_id(key) for key in ("judge", "blind"))
+    row = ".//table[caption='Side by side']//tbody//*[self::th or self::td]"
+    assert [text_of(cell) for cell in judged.xpath(row)] == [
+        *("tuned against base-zero-shot", "12", "3", "5", "0.350 (0.300 to 0.400)")
+    ]
+    assert "Flip rate0.100 (0.050 to 0.150)" in text_of(judged)
+    assert "Marks" not in text_of(judged)
+    assert [text_of(cell) for cell in people.xpath(row)] == [
+        *("tuned against linear", "9", "4", "7", "0.100 (0.050 to 0.150)")
+    ]
+
+
+def test_slices_say_how_far_they_are_below_the_whole() -> None:
+    rows = table(parse(rendered()), "By length")
+    assert rows[0] == [
+        *("length", "documents", "with gold", "tuned F1", "base-few-shot (6 documents) F1", "linear F1"),
+        *("below the whole", "p"),
+    ]
+    assert rows[2] == [
+        *("over 8,000 tokens", "20", "5", "0.300 (0.250 to 0.350)", "0.300 (0.250 to 0.350)"),
+        *("0.300 (0.250 to 0.350)", "+0.400", "p = 0.002"),
+    ]
+
+
+def test_the_report_names_the_artifacts_that_it_is_of() -> None:
+    assert table(parse(whole()), "Artifacts")[1:] == [
+        ["evaluation", "score-1", "ab" * 32, "score v4", "now"],
+        ["model", "merge-1", "cd" * 32, "–", "–"],
+    ]
+
+
+def test_any_number_of_arms_is_shown() -> None:
+    more = {name: arm(0.5) for name in ("sft", "int4", "gpt", "other", "fifth", "sixth")}
+    arms = {**evaluation()["arms"], **more}
+    shots = {f"base-{n}-shot": arm(0.1 * n, 6) for n in (1, 3, 5)}
+    costs = {"tuned": {"price": 0.002}, "gpt": {"price": 0.03}, "linear": {"price": 0.0}}
+    found = evaluation(arms=arms, subset_arms={"tuned": arm(0.8, 6), **shots}, costs=costs)
+    found["paired"].append(paired("tuned", "base-5-shot", 0.3, 0.001, metric="field F1"))
+    page = parse(render_report(data(evaluation=found)))
+    assert {"sft", "int4", "gpt", "sixth", "base-3-shot"} <= {row[0] for row in table(page, "All arms")}
+    assert [text_of(cell) for cell in page.xpath("//figure")[0].iter("span") if cell.get("class") is None] == [
+        *("● tuned", "■ base-5-shot (6 documents)", "▲ linear", "◆ sft", "▼ int4", "✚ gpt"),
+    ]
+    described = text_of(page.get_element_by_id("arms"))
+    assert "base-3-shotthe base model as it comes, given the question and 3 worked examples" in described
+    cost = table(page, "Time, tokens and money")
+    assert cost[0][-1] == "price"
+    assert {row[0]: row[-1] for row in cost[1:]}["gpt"] == "0.03"
+    plot = page.xpath("//section[@id='cost']//svg")[0]
+    assert "price of a document" in text_of(plot)
+    assert "tuned" in text_of(plot)
+    assert "few-shot): field F1 0.800 against 0.500" in text_of(page.xpath("//main/p[1]")[0])
+
+
+def test_yes_or_no_where_two_arms_differ() -> None:
+    test = {"a": "tuned", "b": "linear", "n": 60, "only_a": 9, "only_b": 1}
+    tests = [
+        {**test, "what": "Parties", "p": 0.021, "adjusted": 0.4},
+        {**test, "what": "Warranty", "p": 0.5, "adjusted": 1.0},
+    ]
+    page = parse(render_report(data(evaluation=evaluation(mcnemar=tests))))
+    assert table(page, "Yes or no, where two arms differ (p < 0.05)")[1:] == [
+        ["tuned and linear: Parties", "60", "9", "1", "p = 0.021", "p = 0.400"]
+    ]
+
+
+def task_arm(accuracy: float, n: int = 20) -> dict[str, Any]:
+    return {
+        "n_documents": n,
+        "primary": "accuracy",
+        "scores": {"accuracy": leaf(accuracy), "macro F1": leaf(None, 3)},
+        "detail": {"labels": ["lease", "loan", "none of them"], "confusion": [[5, 1, 0], [2, 9, 3]], "outside": []},
+        "seconds_per_document": 1.5,
+        "tokens_per_document": 300.0,
+        "contracts_per_hour": 2400.0,
+    }
+
+
+def test_another_task_has_its_own_scores() -> None:
+    found = {
+        "arms": {"tuned": task_arm(0.9)},
+        "subset_arms": {"tuned": task_arm(0.8, 6), "base-zero-shot": task_arm(0.2, 6)},
+        "paired": [paired("tuned", "base-zero-shot", 0.6, 0.002, metric="accuracy", n_documents=6)],
+        "tuned": "tuned",
+    }
+    replies = [{"document": "r", "prompt": "Which?", "gold": "lease", "tuned": "loan", "base": None}]
+    page = parse(render_report(data(evaluation=found, examples=[], replies=replies)))
+    assert text_of(page.xpath("//main/p[1]")[0]) == (
+        "Tuning gained over the same base model given the question only: accuracy 0.800 against 0.200 on the same"
+        " 6 held-out documents, a difference of +0.600 (95 % interval +0.580 to +0.620, p = 0.002)."
+    )
+    assert table(page, "All arms")[:3] == [
+        ["arm", "documents", "accuracy", "macro F1", "documents/hour"],
+        ["On all 20 documents"],
+        ["tuned", "20", "0.900 (0.850 to 0.950)", "n/a (n=3)", "2,400"],
+    ]
+    assert table(page, "Paired tests")[0][1] == "difference in accuracy"
+    assert table(page, "Confusion: a row a gold label, a column an answer")[:2] == [
+        ["gold", "lease", "loan", "none of them"],
+        ["lease", "5", "1", "0"],
+    ]
+    keys = {section.get("id") for section in page.iter("section")}
+    assert keys.isdisjoint({"fields", "contracteval", "quality", "worst", "slices", "twins", "examples"})
+    assert {"detail", "replies", "general", "judge"} <= keys
+    assert "ContractEval" not in text_of(page)
+    assert {href.removeprefix("#") for href in page.xpath("//@href")} <= set(page.xpath("//@id"))
+
+
+def test_the_json_has_the_content_of_the_page() -> None:
+    stored = json.loads(report_json(data(**BESIDES, curves={"loss": [{"step": 1, "value": math.nan}]})))
+    assert next(iter(stored)) == "judgement"
+    assert set(stored) == {"judgement", *ReportData.model_fields}
+    assert " ".join(stored["judgement"]) == text_of(parse(whole()).xpath("//main/p[1]")[0])
+    assert stored["verdict"] == BESIDES["verdict"]
+    assert stored["evaluation"]["arms"]["tuned"]["slices"]["length"]["over 8,000 tokens"]["p"] == 0.002
+    assert stored["curves"]["loss"] == [{"step": 1, "value": None}]
+
+
+def test_lineage_names_inputs_and_their_parents_once(seal: Callable[..., Artifact]) -> None:
+    model = seal("model", lambda folder: write_atomic(folder / "weights", "w"))
+    score = seal("score", lambda folder: write_atomic(folder / "evaluation.json", "{}"))
+    parents = {"parents": {"model": model.path.name, "split": "split-1"}}
+    manifest = score.manifest.model_copy(update={**parents, "inputs": {"model": model.hash, "split": "ef" * 32}})
+    rows = lineage({"evaluation": Artifact(score.path, manifest), "model": model})
+    assert [(row["name"], row["artifact"], row["hash"], row["stage"]) for row in rows] == [
+        ("evaluation", score.path.name, score.hash, "score v1"),
+        ("model", model.path.name, model.hash, "model v1"),
+        ("split", "split-1", "ef" * 32, None),
+    ]
 
 
 def test_an_empty_slicing_says_so() -> None:
@@ -496,7 +796,7 @@ def test_an_empty_slicing_says_so() -> None:
     shown = text_of(parse(render_report(ReportData(title="t", release="r", created="c", evaluation=bare))))
     assert "No scores by field." in shown
     assert "No field with gold was scored." in shown
-    assert "No scores by contract type." in shown
+    assert "No scores by part of the documents." in shown
 
 
 def test_a_tuned_arm_that_was_not_evaluated_is_refused() -> None:

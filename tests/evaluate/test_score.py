@@ -13,11 +13,12 @@ from lextune.core.artifacts import Artifact, write_atomic, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.records import Document, DocumentInfo, FieldAnswer, FieldLabel, Prediction, Quote, Record
 from lextune.core.stage import Context
+from lextune.evaluate.marking import ClauseMarking
 from lextune.evaluate.score import ScoreConfig, evaluate_arms, pick_examples, pick_replies, run_score
 from lextune.evaluate.stages import ReportConfig, run_report
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import trivial
-from lextune.expert.task import instruction_document
+from lextune.expert.tasks import instruction_document
 from lextune.text.values import normalise
 
 LAW, TERM = "This Agreement is governed by the laws of the State of {}.", "The term of this Agreement is {} years."
@@ -61,7 +62,7 @@ def test_arms_are_scored_on_the_same_documents(
 ) -> None:
     arms = {"tuned": tuned, "always-null": _trivial("always-null", documents, schema)}
     fewer = {"base-zero-shot": _trivial("always-null", documents[:2], schema)}
-    found = evaluate_arms(documents, arms, fewer, schema, seed=3)
+    found = evaluate_arms(documents, arms, fewer, ClauseMarking(schema, seed=3))
     assert found["tuned"] == "tuned"
     assert {n: a["n_documents"] for n, a in found["arms"].items()} == {"tuned": 3, "always-null": 3}
     assert {n: a["n_documents"] for n, a in found["subset_arms"].items()} == {"tuned": 2, "base-zero-shot": 2}
@@ -72,7 +73,7 @@ def test_arms_are_scored_on_the_same_documents(
     assert tests["tuned", "always-null"]["difference"] == 1.0
     assert tests["tuned", "always-null"]["n_documents"] == 3
     assert tests["tuned", "base-zero-shot"]["n_documents"] == 2
-    assert all(t["verdict"] for t in found["paired"])
+    assert all(t["verdict"] and t["sentence"] for t in found["paired"])
     json.dumps(found, allow_nan=False)
 
 
@@ -80,7 +81,7 @@ def test_arms_are_scored_on_the_same_documents(
 def test_without_untuned_arms(
     documents: list[Document], schema: Schema, tuned: list[Prediction], fewer: dict[str, list[Prediction]]
 ) -> None:
-    found = evaluate_arms(documents, {"tuned": tuned}, fewer, schema)
+    found = evaluate_arms(documents, {"tuned": tuned}, fewer, ClauseMarking(schema, seed=0))
     assert found["subset_arms"] == {}
     assert found["paired"] == []
 
@@ -89,7 +90,7 @@ def test_predictions_of_other_documents_are_refused(
     documents: list[Document], schema: Schema, tuned: list[Prediction]
 ) -> None:
     with pytest.raises(DataError):
-        evaluate_arms(documents, {"tuned": tuned[:2]}, {}, schema)
+        evaluate_arms(documents, {"tuned": tuned[:2]}, {}, ClauseMarking(schema, seed=0))
 
 
 def test_examples_of_each_kind(documents: list[Document], schema: Schema) -> None:
@@ -158,7 +159,7 @@ def scored(
         "predictions": predictions(arms),
         "base_predictions": predictions({"base-zero-shot": _trivial("always-null", documents[:2], schema)}),
     }
-    config = ScoreConfig(schema_name=schema_file, examples_per_kind=2)
+    config = ScoreConfig(task="clause-extraction", schema_name=schema_file, examples_per_kind=2)
     artifact = seal("evaluation", lambda f: run_score(config, inputs, f, Context()))
     assert artifact.json("evaluation.json")["model_hash"] == inputs["model"].hash
     return artifact

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lextune.core.errors import RequestError
 from lextune.core.records import Document, Message, Span
 from lextune.expert.answering import CHUNK, FLOOR, Expert, Identity, join
-from lextune.expert.engines.base import GenerateOptions, TagInput
+from lextune.expert.engines.base import GenerateOptions, LocalChat, TagInput
 from lextune.expert.engines.scripted import ScriptedGenerator, ScriptedTagger
 from lextune.expert.readers import Passage, PointReader, Reading, TagReader, TextReader
 from lextune.expert.schema import Schema, load_schema
@@ -292,8 +292,8 @@ def test_a_generator_answers_through_the_same_path(
         return "broken" if number == 1 else '{"Governing Law":[1]}'
 
     generator = ScriptedGenerator(script)
-    reader = PointReader(codec, generator, clauses)
-    one = expert(reader, window=WindowConfig(max_sentences=5), generator=generator)
+    reader = PointReader(LocalChat(generator, codec), clauses)
+    one = expert(reader, window=WindowConfig(max_sentences=5), chatter=LocalChat(generator, codec))
     prediction = one.answer(document_of(CONTRACT))
     law = prediction.record.fields["Governing Law"]
     assert law is not None
@@ -325,10 +325,10 @@ def test_words_that_a_model_wrote_are_quoted_as_they_stand(
 
     generator = ScriptedGenerator(script)
     document = document_of(CONTRACT)
-    reader = TextReader(codec, generator, schema)
+    reader = TextReader(LocalChat(generator, codec), schema)
     one = Expert(
         Identity("r1", "f" * 64, "text"), schema, reader,
-        codec=codec, thresholds=Thresholds(pooled=0.01), window=WindowConfig(), generator=generator,
+        codec=codec, thresholds=Thresholds(pooled=0.01), window=WindowConfig(), chatter=LocalChat(generator, codec),
     )  # fmt: skip
     prediction = one.answer(document)
     found = {name: answer for name, answer in prediction.record.fields.items() if answer is not None}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lextune.expert.engines.base import GenerateOptions, Generation
+from lextune.expert.engines.base import GenerateOptions, Generation, LocalChat
 from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.grammar import GrammarCompiler, point_grammar
 from lextune.expert.point import parse_point, point_answer, point_example, point_messages
@@ -152,7 +152,7 @@ def test_the_reader_points(tiny_base: Path) -> None:
         seen.append(grammar)
         return '{"Governing Law":[2]}' if len(seen) == 1 else "no JSON"
 
-    reader = PointReader(codec, ScriptedGenerator(script), SCHEMA)
+    reader = PointReader(LocalChat(ScriptedGenerator(script), codec), SCHEMA)
     first, second = reader.read([Passage("", ["One.", "Ohio law."]), Passage("Term", ["Three."])])
     assert seen == [point_grammar(NAMES, 2), point_grammar(NAMES, 1)]
     assert np.argwhere(first.confidence).tolist() == [[1, 0]]
@@ -164,9 +164,9 @@ def test_the_reader_points(tiny_base: Path) -> None:
 
 def test_a_free_reader_gives_no_grammar_and_repairs_nothing(tiny_base: Path) -> None:
     passage = Passage("", ["One.", "Two."])
-    kept = PointReader(Codec(tiny_base), Cut(), SCHEMA).read([passage])[0]
+    kept = PointReader(LocalChat(Cut(), Codec(tiny_base)), SCHEMA).read([passage])[0]
     assert kept.valid == 1
     assert np.argwhere(kept.confidence).tolist() == [[1, 0]]
-    free = PointReader(Codec(tiny_base), Cut(), SCHEMA, constrained=False).read([passage])[0]
+    free = PointReader(LocalChat(Cut(), Codec(tiny_base)), SCHEMA, constrained=False).read([passage])[0]
     assert free.valid == 0
     assert not free.confidence.any()

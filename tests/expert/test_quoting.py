@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.records import Document, FieldLabel, Span
+from lextune.expert.engines.base import LocalChat
 from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.grounding import ground
 from lextune.expert.quoting import Absent, field_questions, parse_quotes, question_messages, quoted_answer
@@ -158,7 +159,7 @@ def _by_question(codec: Codec, answers: dict[str, str]) -> ScriptedGenerator:
 def test_the_reader_quotes(tiny_codec: Codec) -> None:
     said = {"Law": "Ohio law governs\nOhio courts", "Term": "It runs six years.", "Audit": "N/A"}
     said["Cap"] = "Books are open."
-    reader = TextReader(tiny_codec, _by_question(tiny_codec, said), SCHEMA)
+    reader = TextReader(LocalChat(_by_question(tiny_codec, said), tiny_codec), SCHEMA)
     (reading,) = reader.read([Passage("Law", TEXTS)])
     assert np.argwhere(reading.confidence).tolist() == [[0, 0], [2, 4]]
     assert reading.confidence[0, 0] == pytest.approx(0.9)
@@ -169,7 +170,9 @@ def test_the_reader_quotes(tiny_codec: Codec) -> None:
 
 
 def test_only_the_fields_that_were_learnt_are_asked(tiny_codec: Codec) -> None:
-    reader = TextReader(tiny_codec, _by_question(tiny_codec, {"Law": "Ohio", "Term": "It"}), SCHEMA, ("Term",))
+    reader = TextReader(
+        LocalChat(_by_question(tiny_codec, {"Law": "Ohio", "Term": "It"}), tiny_codec), SCHEMA, ("Term",)
+    )
     first, second = reader.read([Passage("", TEXTS), Passage("", ["Nothing."])])
     assert np.argwhere(first.confidence).tolist() == [[1, 1]]
     assert (first.outputs, second.outputs) == (1, 1)

@@ -10,7 +10,7 @@ import pytest
 from lextune.core.errors import ContextError
 from lextune.core.records import Document, Message
 from lextune.expert.answering import Identity
-from lextune.expert.engines.base import GenerateOptions
+from lextune.expert.engines.base import GenerateOptions, LocalChat
 from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
@@ -32,7 +32,7 @@ def make(tiny_base: Path, seen: list[str]) -> Callable[..., WritingExpert]:
             return answer
 
         identity = Identity("w", "h", "text")
-        return WritingExpert(identity, load_schema("instruction"), ScriptedGenerator(script), codec, shots)
+        return WritingExpert(identity, load_schema("instruction"), LocalChat(ScriptedGenerator(script), codec), shots)
 
     return write
 

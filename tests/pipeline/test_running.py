@@ -16,14 +16,14 @@ from lextune.core.artifacts import Artifact
 from lextune.core.errors import DataError, MachineError, RecipeError
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.pipeline import Recipe, read_recipe, running
-from lextune.pipeline.table import DPO_STAGES, TABLE
+from lextune.pipeline.table import ASKED_FOR, TABLE
 from lextune.pipeline.table import ORDER as ALL
 
 EXTRACTION = Recipe(name="try")
 INSTRUCTION = read_recipe(Path(__file__).parents[2] / "recipes" / "instruction-legal.yaml")
 
 
-ORDER = [name for name in ALL if name not in ("clean", "search", *DPO_STAGES)]  # of a recipe that asks for none
+ORDER = [name for name in ALL if name not in ASKED_FOR]
 
 
 class Calls(list[str]):
@@ -273,7 +273,7 @@ def test_from_makes_a_stage_and_all_after_it_again(go: Any, calls: Calls) -> Non
     first = go()
     calls.take()
     second = go(start="score")
-    assert calls.take() == ["score", "report", "bundle"]
+    assert calls.take() == ["score", "gate", "report", "bundle"]
     assert [d.artifact.path for d in first] == [d.artifact.path for d in second]
     go(start="split", until="examples")
     assert calls.take() == ["split", "examples"]

@@ -12,13 +12,13 @@ from lextune.core.errors import RecipeError
 from lextune.expert.build import ENGINES
 from lextune.pipeline import Recipe, check_range, plan, read_recipe
 from lextune.pipeline.recipe import ReleaseSettings
-from lextune.pipeline.table import DPO_STAGES, TABLE, WIRES
+from lextune.pipeline.table import ASKED_FOR, DPO_STAGES, TABLE, WIRES
 from lextune.pipeline.table import ORDER as ALL
 
 EXTRACTION = Recipe(name="try")
 RECIPES = Path(__file__).parents[2] / "recipes"
 INSTRUCTION = read_recipe(RECIPES / "instruction-legal.yaml")
-ORDER = [name for name in ALL if name not in ("clean", "search", *DPO_STAGES)]  # of a recipe that asks for none
+ORDER = [name for name in ALL if name not in ASKED_FOR]
 
 
 def changed(**values: Any) -> Recipe:
@@ -50,7 +50,9 @@ def test_with_dpo_sft_never_sees_what_preferences_are_mined_on() -> None:
     readers = {name: step.inputs["examples"] for name, step in steps.items() if "examples" in step.inputs}
     assert {name for name, maker in readers.items() if maker == "keep_out"} == {"preflight", "sft", "preferences"}
     adapters = {name: step.inputs["adapter"] for name, step in steps.items() if "adapter" in step.inputs}
-    assert adapters == {"preferences": "sft", "dpo": "sft", "merge": "dpo", "parity": "dpo", "report": "sft"}
+    tuned = {"preferences": "sft", "dpo": "sft", "merge_sft": "sft", "merge": "dpo", "parity": "dpo", "report": "sft"}
+    assert adapters == tuned
+    assert steps["predict"].inputs["sft_model"] == "merge_sft", "what DPO is compared with"
     assert steps["keep_out"].config.model_dump() == {"kept_out": 0.3}
     assert steps["preferences"].config.pairs.windows == 9
     assert "beta" not in steps["preferences"].config.model_dump_json(), "another beta mines no pairs again"
@@ -92,12 +94,36 @@ def test_cleaning_comes_between_import_and_split() -> None:
     assert {step.stage.name: step for step in plan(EXTRACTION, "f")}["split"].inputs["documents"] == "documents"
 
 
+def test_what_a_recipe_asks_for_beside_the_scores_comes_before_the_gate() -> None:
+    endpoint = {"url": "http://127.0.0.1:8000/v1", "model": "judge"}
+    asked = {"stressed": 3, "twins": 5, "forgetting": True, "judge": {"endpoints": [endpoint], "items": 7}}
+    steps = {step.stage.name: step for step in plan(changed(evaluate=asked), "f")}
+    beside = ("judge", "forgetting", "stress", "twins")
+    assert list(steps) == [name for name in ALL if name in (*ORDER, *beside)]
+    assert steps["judge"].config.items == 7
+    assert steps["stress"].config.stressed == 3
+    assert steps["twins"].config.twins == 5
+    assert steps["gate"].inputs["forgetting"] == "forgetting"
+    assert {*beside, "gate"} <= {*steps["report"].inputs.values()}
+
+
+def test_twins_to_learn_from_stand_between_the_split_and_its_examples_alone() -> None:
+    steps = {step.stage.name: step for step in plan(changed(data={"uk_twins": 50}), "f")}
+    assert steps["uk_twins"].config.uk_twins == 50
+    readers = {name: step.inputs["split"] for name, step in steps.items() if "split" in step.inputs}
+    assert {name for name, maker in readers.items() if maker == "uk_twins"} == {"examples"}
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         (
             {"task": "instruction", "train": {"strategy": "text"}, "clean": {}},
             "clean: the task instruction reads what callers write, which is not cleaned\n  -> leave it out, and clean",
+        ),
+        (
+            {"task": "instruction", "train": {"strategy": "text"}, "evaluate": {"stressed": 2}},
+            "evaluate.stressed: the task instruction reads rows, and this is done to contracts\n  -> leave it out",
         ),
         ({"mix": {"share": 0.1}}, "mix.share: the strategy tag writes no text"),
         ({"task": "poetry"}, "task: no task 'poetry'\n  -> use one of clause-extraction, instruction"),

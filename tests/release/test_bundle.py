@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lextune.core.artifacts import Artifact, write_atomic
-from lextune.core.errors import ArtifactError
+from lextune.core.errors import ArtifactError, GateRefused
 from lextune.core.stage import Context
 from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
@@ -56,6 +56,7 @@ def inputs(base: Base, make_adapter: Callable[..., Artifact], seal: Callable[...
         "model": model,
         "evaluation": seal("evaluation", files(evaluation={"model_hash": model.hash, "arms": arms})),
         "thresholds": seal("thresholds", files(model=cuts[0], linear=cuts[1])),
+        "gate": seal("verdict", files(verdict={"verdict": "pass", "weights": model.hash, "reasons": []})),
         "parity": seal("parity", files(parity={"passed": True})),
         "linear": seal("linear", linear),
     }
@@ -68,7 +69,7 @@ def test_a_release_holds_all_that_answering_needs(
     out.mkdir()
     summary = run_bundle(config, inputs, out, Context())
     model = inputs["model"]
-    assert summary == {"name": "small", "weights": model.hash, "verdict": "ungated"}
+    assert summary == {"name": "small", "weights": model.hash, "verdict": "pass"}
     expected = {"schema.yaml", "thresholds.json", "release.json", "metrics.json", "verdict.json", "parity.json"}
     expected |= {"README.md", "linear.safetensors", "linear_vocabulary.json", "linear_thresholds.json"}
     assert {f.name for f in out.iterdir()} == expected | set(model.manifest.files)
@@ -86,14 +87,53 @@ def test_a_release_holds_all_that_answering_needs(
     assert info["template_sha256"] == Codec(model.path).template.sha256
 
 
-def test_the_verdict_is_ungated_and_bound_to_the_weights(
-    config: BundleConfig, inputs: dict[str, Artifact], tmp_path: Path
+def gate(seal: Callable[..., Artifact], **verdict: Any) -> Artifact:
+    return seal("verdict", lambda folder: write_atomic(folder / "verdict.json", json.dumps(verdict)))
+
+
+def test_the_gates_verdict_goes_with_the_weights_that_it_is_of(
+    config: BundleConfig, inputs: dict[str, Artifact], seal: Callable[..., Artifact], tmp_path: Path
 ) -> None:
-    run_bundle(config, inputs, tmp_path, Context())
-    verdict = json.loads((tmp_path / "verdict.json").read_text())
-    assert verdict["verdict"] == "ungated"
-    assert verdict["weights"] == inputs["model"].hash
-    assert verdict["reasons"] == ["the recipe sets no limits for a gate"]
+    weights = inputs["model"].hash
+    inputs["gate"] = gate(seal, verdict="ungated", weights=weights, reasons=["no limits"])
+    assert run_bundle(config, inputs, tmp_path, Context())["verdict"] == "ungated"
+    assert json.loads((tmp_path / "verdict.json").read_text()) == {
+        "verdict": "ungated",
+        "weights": weights,
+        "reasons": ["no limits"],
+    }
+
+
+def test_what_the_gate_refused_is_not_released(
+    config: BundleConfig, inputs: dict[str, Artifact], seal: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    reasons = ["field F1 is 0.310: not at least 0.700", "it forgot"]
+    inputs["gate"] = gate(seal, verdict="fail", weights=inputs["model"].hash, reasons=reasons)
+    out = tmp_path / "release"
+    out.mkdir()
+    with pytest.raises(GateRefused) as caught:
+        run_bundle(config, inputs, out, Context())
+    assert caught.value.exit_code == 1
+    assert str(caught.value) == (
+        f"{inputs['model'].path.name}: the gate said no, and nothing is released\n"
+        "  - field F1 is 0.310: not at least 0.700\n"
+        "  - it forgot\n"
+        "  -> read the report, then improve the model, or change the recipe's limits under `gate`"
+    )
+    assert not list(out.iterdir())
+
+
+def test_a_verdict_on_other_weights_is_none(
+    config: BundleConfig, inputs: dict[str, Artifact], seal: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    inputs["gate"] = gate(seal, verdict="pass", weights="0" * 64, reasons=[])
+    with pytest.raises(ArtifactError) as caught:
+        run_bundle(config, inputs, tmp_path, Context())
+    assert str(caught.value) == (
+        f"{inputs['model'].path.name}: these weights have no verdict: the gate's is of others\n"
+        "  -> run the gate again for this model"
+    )
+    assert not (tmp_path / "release.json").exists()
 
 
 def test_a_release_without_the_linear_baseline(
@@ -140,5 +180,7 @@ def test_the_model_card_says_what_was_measured_and_what_it_is_not() -> None:
     assert "| nothing | 3 | n/a |" in card
     assert "| failed | 3 | n/a |" in card
     assert "**ungated** (no limits)" in card
+    passed = {"verdict": "pass", "reasons": [], "checks": [{"what": "F1 is 0.8"}, {"what": "none fell"}]}
+    assert "**pass** (F1 is 0.8; none fell)" in model_card(info, {"arms": arms}, passed)
     assert "e" * 64 in card
     assert "no legal advice" in card

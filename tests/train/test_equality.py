@@ -14,7 +14,7 @@ import torch
 
 from lextune.expert.quoting import Absent, question_messages
 from lextune.expert.schema import load_schema
-from lextune.expert.task import as_chats
+from lextune.expert.tasks import as_chats
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample

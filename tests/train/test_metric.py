@@ -14,13 +14,13 @@ from lextune.core.errors import DataError
 from lextune.core.records import Document, FieldLabel, Span
 from lextune.core.stage import Context
 from lextune.expert.answering import Expert, Identity
-from lextune.expert.engines.base import TagInput
+from lextune.expert.engines.base import LocalChat, TagInput
 from lextune.expert.engines.scripted import ScriptedTagger
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.readers import PointReader, TagReader
 from lextune.expert.schema import Schema, SchemaField, load_schema
 from lextune.expert.scoring import score
-from lextune.expert.task import instruction_document
+from lextune.expert.tasks import instruction_document
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds, fit_thresholds
 from lextune.expert.weights import Base, Binding, write_binding
@@ -121,7 +121,7 @@ def test_a_generator_is_marked_as_the_adapter_it_becomes(
     model.model.save_pretrained(tmp_path)
     _bind(base, tmp_path)
     engine = TransformersEngine(base, adapter=tmp_path, dtype="float32")
-    expected = _f1(PointReader(codec, engine, schema), Thresholds(pooled=POINTED), schema, codec)
+    expected = _f1(PointReader(LocalChat(engine, codec), schema), Thresholds(pooled=POINTED), schema, codec)
     assert found == pytest.approx(expected, abs=1e-9)
 
 

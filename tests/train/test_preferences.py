@@ -309,7 +309,7 @@ def test_the_prompt_is_the_one_that_is_served(base: Base, make_window: Callable[
     from lextune.expert.point import point_messages
     from lextune.expert.quoting import Absent
     from lextune.expert.schema import load_schema
-    from lextune.expert.task import as_chats
+    from lextune.expert.tasks import as_chats
 
     schema, window = load_schema("clauses-47"), make_window(1, heading="Term")
     codec = Codec(base.path)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, RULE, SOFT = "#010101", "#020202", "#030303"
-SERIES = ("#0a0a01", "#0a0a02", "#0a0a03")
-MARKERS = ("o", "s", "^")
-SYMBOLS = ("●", "■", "▲")
+SERIES = ("#0a0a01", "#0a0a02", "#0a0a03", "#0a0a04", "#0a0a05", "#0a0a06")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+SYMBOLS = ("●", "■", "▲", "◆", "▼", "✚")
 _CSS = {
     INK: "var(--ink)",
     RULE: "var(--rule)",
@@ -34,6 +34,9 @@ LIGHT = {
     "series-1": "#0b4fa8",
     "series-2": "#b04a00",
     "series-3": "#3d7a2a",
+    "series-4": "#6a2fa0",
+    "series-5": "#a3104a",
+    "series-6": "#00696b",
 }
 _STYLE = {
     "svg.fonttype": "none",

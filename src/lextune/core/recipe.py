@@ -70,11 +70,16 @@ def load_recipe(path: Path, model: type[T], overrides: Iterable[str] = ()) -> T:
     if not isinstance(values, dict):
         raise RecipeError("a recipe is a mapping of settings", where=str(path), do="see docs/recipe.md")
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     return validate(values, model, str(path))
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value of a recipe that is not validated yet, by `dotted.key=value`; the value is read as YAML.
+
+    Raises:
+        RecipeError: it cannot be read, or a key on the way holds a value.
+    """
     key, equals, raw = override.partition("=")
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):

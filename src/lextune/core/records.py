@@ -170,9 +170,13 @@ class Usage(_Frozen):
 
 
 class Prediction(_Frozen):
-    """One arm's answer for one document: the public record, and what scoring needs beside it."""
+    """One arm's answer for one document: the public record, and what scoring needs beside it.
+
+    `attempts` are the texts written where a question was asked several times, the record's own first.
+    """
 
     document_id: str
     record: Record
     candidates: tuple[Candidate, ...] = ()
     usage: Usage = Usage()
+    attempts: tuple[str, ...] = ()

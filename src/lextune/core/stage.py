@@ -16,7 +16,7 @@ Inputs = Mapping[str, Artifact]
 Summary = dict[str, Any]
 
 
-def _silent(done: int, total: int, note: str) -> None:
+def quiet(done: int, total: int, note: str) -> None:
     """Report nothing."""
 
 
@@ -30,7 +30,7 @@ class Context:
     """What a stage needs beside config and inputs: the seed, where to report progress, and what to warn by."""
 
     seed: int = 0
-    progress: Progress = _silent
+    progress: Progress = quiet
     options: dict[str, Any] = field(default_factory=dict)
     warn: Callable[[str], None] = as_warning
 

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import Artifact, read_jsonl
+from lextune.core.mistakes import SHOWN
 from lextune.core.records import Document, Drop, Message
 from lextune.data.dedupe import NEAR_DUPLICATE, near_duplicates, wording
-from lextune.data.importers.report import SHOWN
 from lextune.data.warnings import Caution, Counted, OverWindow, cautions, is_conversation
-from lextune.expert.task import OUTPUT
+from lextune.expert.tasks import OUTPUT
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 

@@ -23,7 +23,7 @@ from lextune.core.errors import MachineError, shorten
 from lextune.core.parallel import cores
 from lextune.core.records import Document, Drop, Edit, FieldLabel, Span
 from lextune.core.stage import Context, Inputs, Stage, Summary
-from lextune.expert.task import OUTPUT
+from lextune.expert.tasks import OUTPUT
 from lextune.text.cleaning import Cleaned, CleanOptions, clean, clean_message
 from lextune.text.drafting import tag
 from lextune.text.edits import OffsetMap, as_changes, as_edits, compose, restore

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from lextune.core.records import Document, Drop
 from lextune.data.balance import Plan, Table
-from lextune.data.importers.shapes import Conversation, conversation_document
+from lextune.data.importers.conversation import Conversation
+from lextune.data.importers.shapes import conversation_document
 from lextune.data.mix import MixConfig, mixed
 from lextune.data.warnings import Counted
 from lextune.expert.point import GENERAL, ChatExample

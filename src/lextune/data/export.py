@@ -26,17 +26,19 @@ from typing import IO, Any, NamedTuple
 
 from lextune.core.artifacts import Artifact, disk_error, read_jsonl
 from lextune.core.errors import ArtifactError, DataError, UserError, shorten
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop, FieldLabel, Message
 from lextune.data.columns import Columns, put_first
+from lextune.data.importers.conversation import Conversation
 from lextune.data.importers.lines import MAX_LINE, Row
-from lextune.data.importers.report import Item, Mistake, Normalised
-from lextune.data.importers.shapes import ID, Conversation, conversation_document, convert, shapes
+from lextune.data.importers.report import Item, Normalised
+from lextune.data.importers.shapes import ID, conversation_document, convert, shapes
 from lextune.data.importers.tally import Mistakes, Seen, repeated_id
 from lextune.data.importers.turns import Wrong, check_turns, nearest
 from lextune.expert.point import ChatExample
 from lextune.expert.quoting import Absent
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import OUTPUT, Example, as_chats
+from lextune.expert.tasks import OUTPUT, Example, as_chats
 from lextune.text.values import NULL
 
 _SHAPES = shapes()

@@ -18,12 +18,13 @@ from typing import TypeVar
 from pydantic import Field
 
 from lextune.core.errors import DataError, MachineError, NetworkError, RecipeError, shorten
+from lextune.core.mistakes import Mistake, refuse
 from lextune.core.recipe import Config
 from lextune.data.fetch import failure_to_reach
+from lextune.data.importers.conversation import Conversation
 from lextune.data.importers.lines import Row
-from lextune.data.importers.report import Mistake, refuse
 from lextune.data.importers.rows import is_row_file, read_rows
-from lextune.data.importers.shapes import Conversation, shapes
+from lextune.data.importers.shapes import shapes
 from lextune.data.importers.turns import Unfit, Wrong
 from lextune.expert.point import GENERAL, ChatExample
 

@@ -19,7 +19,7 @@ from lextune.expert.head import tag_input
 from lextune.expert.point import ChatExample
 from lextune.expert.quoting import Absent
 from lextune.expert.schema import Schema
-from lextune.expert.task import OUTPUT, TASKS, Example, as_chats, get_task
+from lextune.expert.tasks import OUTPUT, TASKS, Example, as_chats, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample
 

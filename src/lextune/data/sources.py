@@ -1,6 +1,6 @@
 """Where data come from. Contracts, in order: given, $LEXTUNE_CUAD, the cache, the official archive, the samples.
 
-Instructions: given, or the small set of this package.
+Rows of any other task: given, or the small set of this package.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from lextune.core.artifacts import MANIFEST, Artifact
 from lextune.core.errors import DataError, NetworkError
+from lextune.expert.tasks import Instruction, get_task
 
 
 class Source(NamedTuple):
@@ -29,7 +30,7 @@ def find_source(
 
     Args:
         given: a path, or None/"auto" for the first of $LEXTUNE_CUAD, the cache, the official archive and the
-            sample contracts of this package; for the task `instruction`, the instructions of this package.
+            sample contracts of this package; for a task that is made of rows, the rows of this package.
         cache: folder of fetched data.
         task: what the data are for.
         connect_seconds: how long to wait for the official archive.
@@ -44,8 +45,10 @@ def find_source(
             do = "give a dataset version, a folder in CUAD's layout, or a file of rows"
             raise DataError("no such data", where=given, do=do)
         return Source(path, "given")
-    if task == "instruction":
+    if task == Instruction.name:
         return Source(_resource("instructions.jsonl"), "the instructions of this package")
+    if get_task(task).rows:
+        return Source(_resource(f"tasks/{task}.jsonl"), f"the rows for {task} of this package")
     named = os.environ.get("LEXTUNE_CUAD")
     if named:
         if not Path(named).is_dir():

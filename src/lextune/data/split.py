@@ -15,11 +15,11 @@ from typing import Literal, NamedTuple
 from pydantic import model_validator
 
 from lextune.core.errors import DataError, shorten
+from lextune.core.files import read_text
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
 from lextune.data.dedupe import LEAK, Near, overlaps, wording
 from lextune.data.importers.cuad_json import read_squad
-from lextune.data.importers.labels import read_text
 from lextune.data.importers.names import match_names
 from lextune.data.stratify import Item, item, spread
 

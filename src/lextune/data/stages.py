@@ -25,7 +25,7 @@ from lextune.data.split import SplitConfig
 from lextune.data.warnings import Facts, OverWindow, cautions
 from lextune.expert.quoting import Absent
 from lextune.expert.schema import load_schema
-from lextune.expert.task import OUTPUT, as_chats, get_task
+from lextune.expert.tasks import OUTPUT, as_chats, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowConfig
@@ -35,7 +35,7 @@ class DocumentsConfig(Config):
     """What to import. The folder itself is found by the pipeline; the fingerprint of its content is the key."""
 
     task: str
-    """What the documents are used for: a task of `lextune.expert.task`."""
+    """What the documents are used for: a task of `lextune.expert.tasks`."""
     schema_name: str
     """A built-in schema, or the path of a YAML file with one."""
     fingerprint: str
@@ -46,7 +46,7 @@ class SplitStageConfig(Config):
     """How documents are divided, and for which task."""
 
     task: str
-    """What the documents are used for: a task of `lextune.expert.task`."""
+    """What the documents are used for: a task of `lextune.expert.tasks`."""
     split: SplitConfig
     """How documents are divided."""
 
@@ -55,7 +55,7 @@ class ExamplesConfig(Config):
     """What training reads: windows of the base model's tokens."""
 
     task: str
-    """What the documents are used for: a task of `lextune.expert.task`."""
+    """What the documents are used for: a task of `lextune.expert.tasks`."""
     schema_name: str
     """A built-in schema, or the path of a YAML file with one."""
     base: str
@@ -102,9 +102,10 @@ def _take_version(config: DocumentsConfig, path: Path, out: Path) -> Summary:
 
 
 def _check_task(task: str, conversations: bool, path: Path) -> None:
-    if conversations == (task == "instruction"):
+    rows = get_task(task).rows
+    if conversations == rows:
         return
-    what = "rows of instructions" if task == "instruction" else "annotated contracts"
+    what = "rows of instructions" if rows else "annotated contracts"
     raise DataError(f"the task {task} reads {what}", where=str(path), do="give such data, or change the recipe's task")
 
 

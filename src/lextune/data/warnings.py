@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lextune.core.records import Document
-from lextune.expert.task import OUTPUT
+from lextune.expert.tasks import OUTPUT
 
 FEW_SHOT_WINS = 200  # examples; below, a prompt with worked examples is as good and costs nothing
 OVERFITS = 500  # examples; below, the model learns the examples by heart
@@ -88,8 +88,8 @@ class Counted:
 
 
 def is_conversation(document: Document) -> bool:
-    """Say whether a document is a row of a conversation: its one field is the answer."""
-    return document.labels.keys() == {OUTPUT}
+    """Say whether a document is a row of a conversation: it has an answer."""
+    return OUTPUT in document.labels
 
 
 class Caution(NamedTuple):

@@ -41,8 +41,8 @@ def facts(values: Mapping[str, Any], *, but: Sequence[str] = ()) -> Facts:
 
 
 def _table(key: str, value: Any) -> Table | None:
-    """Return the table of a mapping or of a list of mappings; None for what is one value."""
-    if isinstance(value, Mapping) and value:
+    """Return the table of a mapping or of a list of mappings; None for what is one value, as a score is."""
+    if isinstance(value, Mapping) and value and not {"value", "low", "high"} <= value.keys():
         if all(isinstance(item, Mapping) for item in value.values()):
             rows = [{"": name, **item} for name, item in value.items()]
             return _columns(key, rows)

@@ -11,99 +11,113 @@ from lextune.core.artifacts import read_jsonl, write_atomic, write_jsonl
 from lextune.core.recipe import Config
 from lextune.core.records import Document, FieldAnswer, FieldLabel, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.evaluate.arms import TUNED, read_predictions
+from lextune.evaluate.comparing import compared, yes_or_no
+from lextune.evaluate.marking import Marking, marking_of
 from lextune.evaluate.report import Example, Reply
-from lextune.evaluate.summary import ZERO_SHOT, verdict
+from lextune.evaluate.summary import ZERO_SHOT
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.scoring import paired, score
 from lextune.expert.scoring.fields import judge
-from lextune.expert.task import OUTPUT
+from lextune.expert.tasks import OUTPUT, TaskOptions, get_task
 
-TUNED = "tuned"
 CONTEXT = 160  # characters of the document shown around an example
 
 
 class ScoreConfig(Config):
     """What is scored, and how much of it the report shows."""
 
+    task: str
+    """What the documents are used for: a task of `lextune.expert.tasks`."""
     schema_name: str
     """A built-in schema, or the path of a YAML file with one."""
+    task_options: TaskOptions = TaskOptions()
+    """Settings of the task's scorer."""
+    machine_price: float = 0.0
+    """What an hour of the machine that the arms ran on costs."""
     examples_per_kind: int = 6
     """Answers shown of each kind: right, wrong value, missed, invented."""
+
+
+Arms = Mapping[str, Sequence[Prediction]]
 
 
 def run_score(config: ScoreConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
     """Score all arms; arms that ran on fewer documents are compared with the tuned one on those same ones."""
     schema = load_schema(config.schema_name)
     documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))
-    arms = _predictions(inputs["predictions"].path)
-    fewer = _predictions(inputs["base_predictions"].path)
-    evaluation = evaluate_arms(documents, arms, fewer, schema, seed=context.seed)
-    evaluation["model_hash"] = inputs["model"].hash
+    arms = read_predictions(inputs["predictions"].path)
+    fewer = read_predictions(inputs["base_predictions"].path)
+    marking = marking_of(config.task, schema, config.task_options, context.seed)
+    evaluation = evaluate_arms(documents, arms, fewer, marking)
+    evaluation |= {"task": config.task, "model_hash": inputs["model"].hash}
+    paid = inputs["base_predictions"].manifest.summary.get("costs", {})
+    evaluation["costs"] = costs({**fewer, **arms}, paid, config.machine_price)
     write_atomic(out / "evaluation.json", json.dumps(evaluation, indent=1))
-    examples = pick_examples(documents, arms[TUNED], schema, config.examples_per_kind)
+    rows = get_task(config.task).rows
+    examples = [] if rows else pick_examples(documents, arms[TUNED], schema, config.examples_per_kind)
     write_jsonl(out / "examples.jsonl", examples)
-    written = schema.names == (OUTPUT,)
-    write_jsonl(
-        out / "replies.jsonl", pick_replies(documents, arms[TUNED], fewer.get(ZERO_SHOT, [])) if written else ()
-    )
-    f1 = evaluation["arms"][TUNED]["field"]["micro"]["f1"]
-    return {"n_in": len(documents), "n_out": len(documents), "n_dropped": 0, "field_micro_f1": f1}
+    write_jsonl(out / "replies.jsonl", pick_replies(documents, arms[TUNED], fewer.get(ZERO_SHOT, [])) if rows else ())
+    return {"n_in": len(documents), "n_out": len(documents), "n_dropped": 0, **_headline(evaluation)}
 
 
-def _predictions(folder: Path) -> dict[str, list[Prediction]]:
-    return {f.stem: list(read_jsonl(f, Prediction)) for f in sorted(folder.glob("*.jsonl"))}
+def _headline(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    tuned = evaluation["arms"][TUNED]
+    if "primary" in tuned:
+        return {tuned["primary"]: tuned["scores"][tuned["primary"]]}
+    return {"field_micro_f1": tuned["field"]["micro"]["f1"]}
 
 
-def evaluate_arms(
-    documents: Sequence[Document],
-    arms: Mapping[str, Sequence[Prediction]],
-    fewer: Mapping[str, Sequence[Prediction]],
-    schema: Schema,
-    *,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Return {arms, subset_arms, paired, tuned} in the layout the report reads.
+def evaluate_arms(documents: Sequence[Document], arms: Arms, fewer: Arms, marking: Marking) -> dict[str, Any]:
+    """Return {tuned, arms, subset_arms, paired, mcnemar} in the layout the report reads.
 
     Args:
         documents: the held-out documents.
         arms: predictions of every document, by arm; one of them is `tuned`.
-        fewer: predictions of the first documents only.
-        schema: the fields.
-        seed: of the bootstrap.
+        fewer: predictions of the same few documents, by arm.
+        marking: scores and compares them.
 
     Raises:
         DataError: documents and predictions do not match one to one.
     """
-    tuned = arms[TUNED]
-    tests = [_test(documents, TUNED, tuned, n, p, schema, seed) for n, p in arms.items() if n != TUNED]
-    subset: dict[str, Any] = {}
+    tuned = (TUNED, arms[TUNED])
+    others = [(name, arm) for name, arm in arms.items() if name != TUNED]
+    found: dict[str, Any] = {
+        "tuned": TUNED,
+        "arms": {name: marking.score(documents, arm) for name, arm in arms.items()},
+        "subset_arms": {},
+        "paired": [compared(marking, documents, tuned, other) for other in others],
+        "mcnemar": [row for other in others for row in yes_or_no(marking, documents, tuned, other)],
+    }
     fewer = {n: p for n, p in fewer.items() if p}  # none where the recipe asks for no untuned arms
     if fewer:
         wanted = {p.document_id for p in next(iter(fewer.values()))}
         some = [d for d in documents if d.id in wanted]
-        again = [p for p in tuned if p.document_id in wanted]
-        subset = {TUNED: score(some, again, schema, seed=seed).as_json()}
-        subset |= {n: score(some, list(p), schema, seed=seed).as_json() for n, p in fewer.items()}
-        tests += [_test(some, TUNED, again, n, p, schema, seed) for n, p in fewer.items()]
-    return {
-        "tuned": TUNED,
-        "arms": {n: score(documents, list(p), schema, seed=seed).as_json() for n, p in arms.items()},
-        "subset_arms": subset,
-        "paired": tests,
-    }
+        again = (TUNED, [p for p in arms[TUNED] if p.document_id in wanted])
+        found["subset_arms"] = {n: marking.score(some, p) for n, p in (again, *fewer.items())}
+        for other in fewer.items():
+            found["paired"].append(compared(marking, some, again, other))
+            found["mcnemar"] += yes_or_no(marking, some, again, other)
+    return found
 
 
-def _test(  # noqa: PLR0913 - two named systems on one set of documents
-    documents: Sequence[Document],
-    a: str,
-    first: Sequence[Prediction],
-    b: str,
-    second: Sequence[Prediction],
-    schema: Schema,
-    seed: int,
-) -> dict[str, Any]:
-    test = paired(documents, list(first), list(second), schema, seed=seed).as_json()
-    return {"a": a, "b": b, **test, "verdict": verdict({"a": a, "b": b, **test})}
+def costs(arms: Arms, paid: Mapping[str, Mapping[str, float]], machine_price: float) -> dict[str, dict[str, float]]:
+    """Return {arm: {tokens_in, tokens_out, price}}: tokens in all, and the price of one document.
+
+    Args:
+        arms: predictions by arm.
+        paid: what reference models were paid for all their documents, by arm.
+        machine_price: of an hour of the machine, for arms that ran on it.
+    """
+    table = {}
+    for name, arm in arms.items():
+        usage = [prediction.usage for prediction in arm]
+        price = paid[name]["price"] if name in paid else sum(one.seconds for one in usage) / 3600 * machine_price
+        table[name] = {
+            "tokens_in": sum(one.prompt_tokens for one in usage),
+            "tokens_out": sum(one.generated_tokens for one in usage),
+            "price": price / max(1, len(arm)),
+        }
+    return table
 
 
 def pick_examples(
@@ -171,6 +185,7 @@ def _example(document: Document, name: str, kind: str, label: FieldLabel, answer
             answer=text,
             confidence=None if answer is None else answer.confidence,
             context=context,
+            page=None if place is None else document.page_of(place),
         )
     ]
 
@@ -178,7 +193,7 @@ def _example(document: Document, name: str, kind: str, label: FieldLabel, answer
 STAGES = (
     Stage(
         "score",
-        3,
+        4,
         ("split", "model", "predictions", "base_predictions"),
         ScoreConfig,
         run_score,

@@ -8,8 +8,10 @@ from lextune.core.artifacts import read_jsonl, write_atomic
 from lextune.core.provenance import machine, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
-from lextune.evaluate import predict, score
-from lextune.evaluate.report import Example, Reply, ReportData, render_report
+from lextune.evaluate import forgetting, gate, predict, predict_base, score, stress, twins
+from lextune.evaluate.besides import lineage
+from lextune.evaluate.judging import stage as judge
+from lextune.evaluate.report import Example, Reply, ReportData, render_report, report_json
 
 
 class ReportConfig(Config):
@@ -24,34 +26,49 @@ class ReportConfig(Config):
 
 
 def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Write `report.html`."""
+    """Write `report.html`, and `report.json` with the same content."""
     training = inputs["adapter"].json("training.json")
     preflight = inputs["preflight"].json("preflight.json")
     summary = inputs["preflight"].manifest.summary
     timed = {key: summary[key] for key in ("estimate", "estimated_parts") if key in summary}
     truth = {"steps": training["steps"], "seconds": training["seconds"]}
     versions = package_versions()
-    page = render_report(
-        ReportData(
-            title=config.title,
-            release=config.release,
-            created=inputs["evaluation"].manifest.created,
-            evaluation=inputs["evaluation"].json("evaluation.json"),
-            card=inputs["split"].json("card.json"),
-            curves=training["curves"],
-            preflight={**preflight, **timed, "truth": truth},
-            examples=tuple(read_jsonl(inputs["evaluation"].file("examples.jsonl"), Example)),
-            replies=tuple(read_jsonl(inputs["evaluation"].file("replies.jsonl"), Reply)),
-            machine=f"{machine()}; " + ", ".join(f"{n} {v}" for n, v in versions.items()),
-            official_test=config.official_test,
-        )
+    data = ReportData(
+        title=config.title,
+        release=config.release,
+        created=inputs["evaluation"].manifest.created,
+        evaluation=inputs["evaluation"].json("evaluation.json"),
+        card=inputs["split"].json("card.json"),
+        curves=training["curves"],
+        preflight={**preflight, **timed, "truth": truth},
+        examples=tuple(read_jsonl(inputs["evaluation"].file("examples.jsonl"), Example)),
+        replies=tuple(read_jsonl(inputs["evaluation"].file("replies.jsonl"), Reply)),
+        trace=tuple(lineage(inputs)),
+        machine=f"{machine()}; " + ", ".join(f"{n} {v}" for n, v in versions.items()),
+        official_test=config.official_test,
+        **{part: inputs[name].json(file) for name, (part, file) in BESIDES.items() if name in inputs},
     )
+    page = render_report(data)
     write_atomic(out / "report.html", page)
+    write_atomic(out / "report.json", report_json(data))
     return {"characters": len(page)}
 
 
+BESIDES = {  # input: the part of the report that it is, and the file that holds it
+    "gate": ("verdict", "verdict.json"),
+    "forgetting": ("general", "general.json"),
+    "stress": ("stress", "stress.json"),
+    "twins": ("twins", "twins.json"),
+    "judge": ("judge", "judge.json"),
+}
 STAGES = (
     *predict.STAGES,
+    *predict_base.STAGES,
+    judge.STAGE,
+    *forgetting.STAGES,
+    *stress.STAGES,
+    *twins.STAGES,
     *score.STAGES,
-    Stage("report", 2, ("evaluation", "split", "adapter", "preflight"), ReportConfig, run_report, "report"),
+    *gate.STAGES,
+    Stage("report", 3, ("evaluation", "split", "adapter", "preflight", *BESIDES), ReportConfig, run_report, "report"),
 )

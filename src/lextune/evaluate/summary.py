@@ -2,14 +2,19 @@
 
 An evaluation of several arms, as stored, is a mapping:
 
-    arms         {arm: Evaluation.as_json()}, all on the same documents
+    arms         {arm: Evaluation.as_json()}, all on the same documents; of a task other than clause extraction
+                 {arm: {n_documents, primary, scores: {metric: Score}, detail, ...}}, as its scorer gives them
     subset_arms  the same for arms that ran on fewer, beside the tuned arm on those same documents
-    paired       [{a, b, difference, low, high, p, n_documents, verdict}], micro field F1 of a minus b
+    paired       [{a, b, metric, difference, low, high, p, n_documents, verdict, sentence}], a minus b: micro field F1,
+                 or the task's primary metric
+    mcnemar      [{a, b, what, n, only_a, only_b, p, adjusted}], where something is asked with yes or no
+    costs        {arm: {tokens_in, tokens_out, price}}, the price that of one document
     tuned        the name of the tuned arm
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,20 +26,28 @@ FEW_SHOT = "base-few-shot"
 ZERO_SHOT = "base-zero-shot"
 LINEAR = "linear"
 ALWAYS_NULL = "always-null"
+ALWAYS_PRESENT = "always-present"
 ECHO = "echo"
 SIGNIFICANT = 0.05  # a difference counts from a p below this
+
+SFT = "sft"
+SHOTS = re.compile(r"base-(few|\d+)-shot")
+"""Names of few-shot arms: by the number of worked examples where several numbers were tried."""
+Place = tuple[str, ...]
+"""Where a score is in an arm's evaluation: keys of nested mappings."""
 
 ARMS = {
     ZERO_SHOT: "the base model as it comes, given the question only",
     FEW_SHOT: "the base model as it comes, given the question and worked examples",
     LINEAR: "TF-IDF and logistic regression a sentence, trained on the same documents in seconds",
     ALWAYS_NULL: "answers that no field is present",
-    "always-present": "answers that every field is present and quotes the first line",
+    ALWAYS_PRESENT: "answers that every field is present and quotes the first line",
     ECHO: "answers every field with the whole document",
+    SFT: "the fine-tuned model before it learnt from preferences (DPO), with the same thresholds",
 }
 """What the standing arms are; the tuned arm has a name of its own."""
 
-COLUMNS = {
+COLUMNS: dict[str, Place] = {
     "field F1": ("field", "micro", "f1"),
     "macro F1": ("field", "macro", "f1"),
     "ContractEval F1": ("contracteval", "f1"),
@@ -45,7 +58,27 @@ COLUMNS = {
 """The scores of the summary table, and where they are in `Evaluation.as_json()`."""
 
 
-def lookup(evaluation: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+def columns(arm: Mapping[str, Any]) -> dict[str, Place]:
+    """Return the scores of an arm's summary and where they are: those of clause extraction, or of its task's scorer."""
+    scores = arm.get("scores")
+    return {name: ("scores", name) for name in scores} if isinstance(scores, Mapping) else COLUMNS
+
+
+def primary(arm: Mapping[str, Any]) -> tuple[str, Place]:
+    """Return the name and the place of the score that arms are compared by."""
+    name = arm.get("primary")
+    return (str(name), ("scores", str(name))) if name is not None else ("field F1", COLUMNS["field F1"])
+
+
+def describe(name: str) -> str:
+    """Return what an arm is, from its name."""
+    shots = SHOTS.fullmatch(name)
+    if name in ARMS or shots is None:
+        return ARMS.get(name, "an arm of this evaluation")
+    return f"the base model as it comes, given the question and {shots[1]} worked examples"
+
+
+def lookup(evaluation: Mapping[str, Any], path: Place) -> Any:
     """Return what lies at `path` in nested mappings, None where there is nothing."""
     place: Any = evaluation
     for key in path:
@@ -71,20 +104,27 @@ def tuned_name(evaluation: Mapping[str, Any]) -> str:
 
 
 def summary_rows(arms: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """Return one row an arm, under `summary_header()`, in the order given."""
-    return [_row(name, arm) for name, arm in arms.items()]
+    """Return one row an arm, under `summary_header(arms)`, in the order given."""
+    wanted = _columns(arms)
+    return [_row(name, arm, wanted) for name, arm in arms.items()]
 
 
-def _row(name: str, arm: Mapping[str, Any]) -> list[str]:
+def _columns(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Place]:
+    """Return the columns of arms of one task: those of any of them."""
+    return {name: place for arm in arms.values() for name, place in columns(arm).items()} or COLUMNS
+
+
+def _row(name: str, arm: Mapping[str, Any], wanted: Mapping[str, Place]) -> list[str]:
     n = arm.get("n_documents")
-    scores = [score(lookup(arm, path), n) for path in COLUMNS.values()]
+    scores = [score(lookup(arm, path), n) for path in wanted.values()]
     speed = arm.get("contracts_per_hour")
     return [name, quantity(n), *scores, missing(n) if finite(speed) is None else quantity(speed)]
 
 
-def summary_header() -> list[str]:
-    """Return the column names of the summary table."""
-    return ["arm", "documents", *COLUMNS, "contracts/hour"]
+def summary_header(arms: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+    """Return the column names of the summary table of these arms; without any, those of clause extraction."""
+    wanted = _columns(arms or {})
+    return ["arm", "documents", *wanted, "contracts/hour" if wanted == COLUMNS else "documents/hour"]
 
 
 def summary_table(evaluation: Mapping[str, Any]) -> list[list[str]]:
@@ -94,7 +134,7 @@ def summary_table(evaluation: Mapping[str, Any]) -> list[list[str]]:
     Scores carry their 95 % interval; a null is `n/a (n=..)`.
     """
     groups = (evaluation.get("arms") or {}, evaluation.get("subset_arms") or {})
-    return [summary_header(), *(row for arms in groups for row in summary_rows(arms))]
+    return [summary_header(groups[0]), *(row for arms in groups for row in summary_rows(arms))]
 
 
 @dataclass(frozen=True)
@@ -163,9 +203,19 @@ def judgement(evaluation: Mapping[str, Any]) -> list[str]:
     Raises:
         DataError: the tuned arm was not evaluated.
     """
-    before = compare(evaluation, FEW_SHOT) or compare(evaluation, ZERO_SHOT)
     tuned = evaluation["arms"][tuned_name(evaluation)]
-    return [*_gain(before, tuned), *_against_linear(compare(evaluation, LINEAR))]
+    few_shot = best_few_shot(evaluation)
+    before = compare(evaluation, few_shot) if few_shot else compare(evaluation, ZERO_SHOT)
+    linear = compare(evaluation, LINEAR)
+    has_linear = linear is not None or "scores" not in tuned  # there is a linear baseline for clause extraction only
+    return [*_gain(before, tuned), *(_against_linear(linear) if has_linear else ())]
+
+
+def best_few_shot(evaluation: Mapping[str, Any]) -> str | None:
+    """Return the few-shot arm with the highest score, None where none ran."""
+    found = {**(evaluation.get("arms") or {}), **(evaluation.get("subset_arms") or {})}
+    names = [name for name in found if SHOTS.fullmatch(name)]
+    return max(names, key=lambda name: bounds(_primary(found[name]))[0] or 0.0, default=None)
 
 
 def _gain(before: Comparison | None, tuned: Mapping[str, Any]) -> list[str]:
@@ -173,9 +223,10 @@ def _gain(before: Comparison | None, tuned: Mapping[str, Any]) -> list[str]:
         documents = _documents(tuned.get("n_documents"))
         return [
             "No base model was evaluated beside it, so what tuning gained is not known."
-            f" The fine-tune has a field F1 of {score(_f1(tuned), tuned.get('n_documents'))} on {documents}."
+            f" The fine-tune has a {primary(tuned)[0]} of {score(_primary(tuned), tuned.get('n_documents'))}"
+            f" on {documents}."
         ]
-    what = "worked examples in the prompt (few-shot)" if before.name == FEW_SHOT else "the question only"
+    what = "the question only" if before.name == ZERO_SHOT else "worked examples in the prompt (few-shot)"
     asked = f"the same base model given {what}"
     opening = {
         "better": f"Tuning gained over {asked}",
@@ -206,9 +257,9 @@ def _against_linear(linear: Comparison | None) -> list[str]:
 def _figures(pair: Comparison) -> str:
     tuned, other = (
         missing(pair.n_documents) if value is None else fixed(value)
-        for value in (bounds(_f1(pair.tuned))[0], bounds(_f1(pair.other))[0])
+        for value in (bounds(_primary(pair.tuned))[0], bounds(_primary(pair.other))[0])
     )
-    text = f"field F1 {tuned} against {other} on {_documents(pair.n_documents, same=True)}"
+    text = f"{primary(pair.tuned)[0]} {tuned} against {other} on {_documents(pair.n_documents, same=True)}"
     if pair.test is None or pair.verdict == "not tested":
         return text
     difference, low, high = (fixed(pair.test[key], sign=True) for key in ("difference", "low", "high"))
@@ -236,8 +287,8 @@ def _of_a_hundred(pair: Comparison) -> list[str]:
     ]
 
 
-def _f1(arm: Mapping[str, Any]) -> Any:
-    return lookup(arm, COLUMNS["field F1"])
+def _primary(arm: Mapping[str, Any]) -> Any:
+    return lookup(arm, primary(arm)[1])
 
 
 def _documents(n: Any, *, same: bool = False) -> str:

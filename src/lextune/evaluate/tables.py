@@ -6,10 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lextune.core.figures import SERIES
 from lextune.evaluate.formatting import bounds, finite, fixed, missing, probability, quantity, score
 from lextune.evaluate.summary import (
-    FEW_SHOT,
+    ALWAYS_NULL,
+    ALWAYS_PRESENT,
+    ECHO,
     LINEAR,
+    SHOTS,
+    SIGNIFICANT,
+    ZERO_SHOT,
+    Place,
+    best_few_shot,
     lookup,
     summary_header,
     summary_rows,
@@ -18,6 +26,8 @@ from lextune.evaluate.summary import (
 )
 
 WORST = 10
+MAX_TESTS = 40
+TRIVIAL = (ALWAYS_NULL, ALWAYS_PRESENT, ECHO)
 NOT_RUN = "–"
 Rows = Callable[[Mapping[str, Mapping[str, Any]]], Sequence[Sequence[str]]]
 
@@ -67,6 +77,7 @@ RANKING = {
     "AUPR": ("aupr",),
     "precision at 80 % recall": ("precision_at_80_recall",),
     "calibration error (ECE)": ("ece",),
+    "mean risk (AURC)": ("aurc",),
 }
 FORMAT = {
     "valid JSON": ("valid_json_rate",),
@@ -89,7 +100,7 @@ CONTRACTEVAL = {
 
 def headline(evaluation: Mapping[str, Any]) -> Table:
     """Return the summary table of all arms, those on a smaller subset in a group of their own."""
-    return Table("All arms", tuple(summary_header()), _grouped(evaluation, summary_rows))
+    return Table("All arms", tuple(summary_header(evaluation["arms"])), _grouped(evaluation, summary_rows))
 
 
 def _grouped(evaluation: Mapping[str, Any], rows_of: Rows) -> tuple[Group, ...]:
@@ -109,7 +120,7 @@ def _count(arms: Mapping[str, Any]) -> str:
     return " or ".join(map(quantity, counts)) or "an unknown number of"
 
 
-def arm_table(evaluation: Mapping[str, Any], caption: str, columns: Mapping[str, tuple[str, ...]]) -> Table:
+def arm_table(evaluation: Mapping[str, Any], caption: str, columns: Mapping[str, Place]) -> Table:
     """Return one row an arm with the scores at the paths that `columns` names."""
 
     def rows(arms: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -122,14 +133,28 @@ def arm_table(evaluation: Mapping[str, Any], caption: str, columns: Mapping[str,
 
 
 def cost_table(evaluation: Mapping[str, Any]) -> Table:
-    """Return seconds and tokens a contract, and contracts an hour."""
+    """Return seconds, tokens and, where any arm has one, the price a document, and documents an hour."""
     keys = ("seconds_per_document", "tokens_per_document", "contracts_per_hour")
+    prices = {name: price_of(evaluation, name) for name in evaluation.get("costs") or {}}
+    priced = any(price is not None for price in prices.values())
 
     def rows(arms: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-        return [[name, *(_measure(arm.get(key), arm.get("n_documents")) for key in keys)] for name, arm in arms.items()]
+        return [
+            [
+                name,
+                *(_measure(arm.get(key), arm.get("n_documents")) for key in keys),
+                *([quantity(prices.get(name))] if priced else ()),
+            ]
+            for name, arm in arms.items()
+        ]
 
-    columns = ("arm", "seconds a contract", "tokens a contract", "contracts an hour")
-    return Table("Time and tokens", columns, _grouped(evaluation, rows))
+    columns = ("arm", "seconds a document", "tokens a document", "documents an hour", *(["price"] if priced else ()))
+    return Table("Time, tokens and money", columns, _grouped(evaluation, rows))
+
+
+def price_of(evaluation: Mapping[str, Any], arm: str) -> float | None:
+    """Return the price of a document, None where nobody gave one (it is then stored as 0)."""
+    return finite(lookup(evaluation, ("costs", arm, "price"))) or None
 
 
 def _measure(leaf: Any, n: Any) -> str:
@@ -154,7 +179,8 @@ def paired_table(evaluation: Mapping[str, Any]) -> Table | None:
         ]
         for test in tests
     ]
-    columns = ("arms", "difference in field F1", "low", "high", "p", "documents", "the first is")
+    name = str(tests[0].get("metric") or "field F1") if tests else ""
+    columns = ("arms", f"difference in {name}", "low", "high", "p", "documents", "the first is")
     return Table.of("Paired tests", columns, rows) if rows else None
 
 
@@ -174,19 +200,46 @@ def contracteval_table(evaluation: Mapping[str, Any], *, official_test: bool) ->
     return Table(ours.caption, ours.columns, (*groups, Group(rows, f"Published (arXiv 2508.03080), {which}")))
 
 
-def shown_arms(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the arms compared field by field, as (label, evaluation): tuned, few-shot, linear.
+def mcnemar_table(evaluation: Mapping[str, Any]) -> Table | None:
+    """Return McNemar's tests of the tuned arm, most different first; None where there are none."""
+    rows = [
+        [
+            f"{test['a']} and {test['b']}: {test['what']}",
+            quantity(test["n"]),
+            quantity(test["only_a"]),
+            quantity(test["only_b"]),
+            probability(test["p"]),
+            probability(test["adjusted"]),
+        ]
+        for test in evaluation.get("mcnemar") or []
+        if finite(test.get("p")) is not None and test["p"] < SIGNIFICANT
+    ][:MAX_TESTS]
+    columns = ("arms", "answered by both", "only the first is right", "only the second", "p", "adjusted")
+    return Table.of("Yes or no, where two arms differ (p < 0.05)", columns, rows) if rows else None
 
-    An arm that ran on the subset only says in its label on how many documents.
+
+def shown_arms(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the arms compared field by field and curve by curve, as (label, evaluation), at most six.
+
+    The tuned arm comes first, then the best of the untuned ones, `linear`, and whatever else is no baseline that reads
+    nothing. An arm that ran on the subset only says in its label on how many documents.
     """
     arms, subset = evaluation["arms"], evaluation.get("subset_arms") or {}
+    first = [tuned_name(evaluation), best_few_shot(evaluation) or ZERO_SHOT, LINEAR]
+    others = [name for name in (*arms, *subset) if name not in (*TRIVIAL, ZERO_SHOT) and not SHOTS.fullmatch(name)]
     shown = []
-    for name in (tuned_name(evaluation), FEW_SHOT, LINEAR):
+    for name in dict.fromkeys([*first, *others]):
         if name in arms:
             shown.append((name, arms[name]))
         elif name in subset:
             shown.append((f"{name} ({quantity(subset[name].get('n_documents'))} documents)", subset[name]))
-    return shown
+    return shown[: len(SERIES)]
+
+
+def all_arms(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return every arm once, the tuned one first; of one that ran on a subset too, all its documents."""
+    tuned = tuned_name(evaluation)
+    return {tuned: {}, **(evaluation.get("subset_arms") or {}), **evaluation["arms"]}
 
 
 def ranked_fields(evaluation: Mapping[str, Any]) -> list[str]:
@@ -211,7 +264,7 @@ def slice_table(
 
     Args:
         evaluation: the arms.
-        key: `by_field` or `by_contract_type`.
+        key: `by_field`.
         names: rows, in order.
         caption: of the table.
         first: heading of the first column.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lextune.core.errors import ContextError, RequestError
+from lextune.core.errors import RequestError
 from lextune.core.records import (
     Candidate,
     Document,
@@ -24,7 +24,7 @@ from lextune.core.records import (
     Span,
     Usage,
 )
-from lextune.expert.engines.base import GenerateOptions, Generation, Generator
+from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
 from lextune.expert.grounding import edges
 from lextune.expert.readers import Passage, WindowReader
 from lextune.expert.schema import Schema, SchemaField
@@ -104,24 +104,6 @@ class Identified:
         )
 
 
-def converse(generator: Generator, codec: Codec, messages: Sequence[Message], options: GenerateOptions) -> Generation:
-    """Continue a conversation; the answer ends at the latest where the model's context does.
-
-    Raises:
-        ContextError: the conversation alone fills the model's context.
-    """
-    prompt = codec.prompt(messages)
-    if codec.context is not None:
-        room = codec.context - len(prompt)
-        if room < 1:
-            raise ContextError(
-                f"the prompt has {len(prompt)} tokens, and the model reads {codec.context} with its answer",
-                do="shorten it, or leave out earlier turns",
-            )
-        options = options.model_copy(update={"max_tokens": min(options.max_tokens, room)})
-    return generator.generate([prompt], options)[0]
-
-
 class Expert(Identified):
     """A model that answers a schema from documents.
 
@@ -132,7 +114,7 @@ class Expert(Identified):
         codec: cuts documents by the base model's tokens.
         thresholds: when a field is present; `trained_fields` says which fields may be answered at all.
         window: how documents are cut.
-        generator: the engine behind `chat`; None for a release that only tags.
+        chatter: who answers in `chat`; None for a release that only tags.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an expert, each by name
@@ -144,11 +126,11 @@ class Expert(Identified):
         codec: Codec,
         thresholds: Thresholds,
         window: WindowConfig,
-        generator: Generator | None = None,
+        chatter: Chatter | None = None,
     ) -> None:
         self.identity, self.schema, self._reader = identity, schema, reader
         self._codec, self._thresholds, self._window = codec, thresholds, window
-        self._generator = generator
+        self._chatter = chatter
 
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Answer every field of the schema from one document.
@@ -188,12 +170,12 @@ class Expert(Identified):
             RequestError: this release only extracts.
             ContextError: the conversation is longer than the model's context.
         """
-        if self._generator is None:
+        if self._chatter is None:
             raise RequestError(
                 f"the release {self.name} reads documents with a tagging head and cannot chat",
                 do="send documents to /v1/extract, or serve a release trained with strategy: point or text",
             )
-        return converse(self._generator, self._codec, messages, options)
+        return self._chatter.chat([messages], options)[0]
 
     def _read(self, document: Document) -> Read:
         import numpy as np

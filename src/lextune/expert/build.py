@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from lextune.core.errors import MachineError, ModelError, RequestError
 from lextune.expert.answering import Expert, Identity
-from lextune.expert.engines.base import Generator, Tagger
+from lextune.expert.engines.base import Generator, LocalChat, Tagger
 from lextune.expert.head import Head
 from lextune.expert.readers import PointReader, TagReader, TextReader, WindowReader
 from lextune.expert.schema import Schema
-from lextune.expert.task import is_prose
+from lextune.expert.tasks import is_prose
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, resolve_base
@@ -109,14 +109,13 @@ def expert_over(
         window: how documents are cut.
         identity: its strategy decides.
     """
-    if is_prose(schema):
-        return WritingExpert(identity, schema, engine, codec)
-    reader: WindowReader
     if identity.strategy == "tag":
-        reader = TagReader(codec, engine, thresholds)
-    elif identity.strategy == "text":
-        reader = TextReader(codec, engine, schema, thresholds.trained_fields)
-    else:
-        reader = PointReader(codec, engine, schema)
-    generator = None if identity.strategy == "tag" else engine
-    return Expert(identity, schema, reader, codec=codec, thresholds=thresholds, window=window, generator=generator)
+        tagged = TagReader(codec, engine, thresholds)
+        return Expert(identity, schema, tagged, codec=codec, thresholds=thresholds, window=window)
+    chatter = LocalChat(engine, codec)
+    if is_prose(schema):
+        return WritingExpert(identity, schema, chatter)
+    reader: WindowReader = PointReader(chatter, schema)
+    if identity.strategy == "text":
+        reader = TextReader(chatter, schema, thresholds.trained_fields)
+    return Expert(identity, schema, reader, codec=codec, thresholds=thresholds, window=window, chatter=chatter)

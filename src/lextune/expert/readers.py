@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lextune.expert.engines.base import GenerateOptions, Generation, Generator, Tagger
+from lextune.expert.engines.base import Chatter, GenerateOptions, Generation, LocalChat, Tagger
 from lextune.expert.grammar import point_grammar
 from lextune.expert.grounding import ground
 from lextune.expert.head import tag_input
@@ -96,26 +96,25 @@ class PointReader:
     """A generator's pointers, constrained by the schema's grammar; each carries its answer's confidence.
 
     Args:
-        codec: of the base model.
-        generator: the engine.
+        chatter: who is asked.
         schema: its fields are what may be named.
         shots: worked examples put before the question.
-        constrained: False leaves the output free, to measure how often it is valid by itself.
+        constrained: False leaves the output free, to measure how often it is valid by itself, and because an endpoint
+            takes no grammar of ours.
     """
 
     MAX_TOKENS = 64
 
     def __init__(
         self,
-        codec: Codec,
-        generator: Generator,
+        chatter: LocalChat | Chatter,
         schema: Schema,
         *,
         shots: Sequence[WindowExample] = (),
         constrained: bool = True,
     ) -> None:
-        self._codec, self._generator, self._schema = codec, generator, schema
-        self._shots, self._constrained = shots, constrained
+        self._chatter, self._schema, self._shots = chatter, schema, shots
+        self._local = chatter if constrained and isinstance(chatter, LocalChat) else None
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Ask every passage's question once.
@@ -125,21 +124,23 @@ class PointReader:
         """
         import numpy as np
 
-        prompts = [self._codec.prompt(point_messages(self._schema, *p, self._shots)) for p in passages]
-        names = self._schema.names
-        grammars = [point_grammar(names, len(p.texts)) for p in passages] if self._constrained else None
-        done = self._generator.generate(prompts, GenerateOptions(max_tokens=self.MAX_TOKENS), grammars)
+        asked = [point_messages(self._schema, *p, self._shots) for p in passages]
+        names, options = self._schema.names, GenerateOptions(max_tokens=self.MAX_TOKENS)
+        if self._local is not None:
+            done = self._local.chat(asked, options, [point_grammar(names, len(p.texts)) for p in passages])
+        else:
+            done = self._chatter.chat(asked, options)
         out = []
         for passage, generation in zip(passages, done, strict=True):
             text = generation.text
-            if self._constrained and not generation.stopped:
+            if self._local is not None and not generation.stopped:
                 text = close_answer(text)
             found = parse_point(self._schema, len(passage.texts), text)
             confidence = np.zeros((len(passage.texts), len(names)), dtype=np.float32)
             for name, rows in (found or {}).items():
                 confidence[rows, names.index(name)] = _sure(generation)
             out.append(
-                Reading(confidence, generation.prompt_tokens, len(generation.ids), outputs=1, valid=found is not None)
+                Reading(confidence, generation.prompt_tokens, generation.written, outputs=1, valid=found is not None)
             )
         return out
 
@@ -151,23 +152,22 @@ class TextReader:
     that does not stand in the window is dropped and counted.
 
     Args:
-        codec: of the base model.
-        generator: the engine.
+        chatter: who is asked.
         schema: its fields are what may be asked.
         fields: the names of those that are; None for all.
     """
 
     MAX_TOKENS = 256
 
-    def __init__(self, codec: Codec, generator: Generator, schema: Schema, fields: Sequence[str] | None = None) -> None:
-        self._codec, self._generator, self._schema = codec, generator, schema
+    def __init__(self, chatter: Chatter, schema: Schema, fields: Sequence[str] | None = None) -> None:
+        self._chatter, self._schema = chatter, schema
         self._asked = [n for n, name in enumerate(schema.names) if fields is None or name in fields]
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Ask every field of every passage."""
         fields = [self._schema.fields[number] for number in self._asked]
-        prompts = [self._codec.prompt(question_messages(field, *passage)) for passage in passages for field in fields]
-        done = iter(self._generator.generate(prompts, GenerateOptions(max_tokens=self.MAX_TOKENS)))
+        asked = [question_messages(field, *passage) for passage in passages for field in fields]
+        done = iter(self._chatter.chat(asked, GenerateOptions(max_tokens=self.MAX_TOKENS)))
         return [self._reading(passage, [next(done) for _ in self._asked]) for passage in passages]
 
     def _reading(self, passage: Passage, answers: Sequence[Generation]) -> Reading:
@@ -186,7 +186,7 @@ class TextReader:
         return Reading(
             confidence,
             sum(answer.prompt_tokens for answer in answers),
-            sum(len(answer.ids) for answer in answers),
+            sum(answer.written for answer in answers),
             outputs=len(answers),
             valid=valid,
             ungrounded=ungrounded,

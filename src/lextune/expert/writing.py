@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from lextune.core.records import Document, FieldAnswer, Message, Prediction, Usage
-from lextune.expert.answering import Identified, Identity, converse
-from lextune.expert.engines.base import GenerateOptions, Generation, Generator
+from lextune.expert.answering import Identified, Identity
+from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
 from lextune.expert.readers import UNKNOWN
 from lextune.expert.schema import Schema
-from lextune.expert.templates import Codec
 from lextune.text.values import NULL
 
 MAX_TOKENS = 256
@@ -23,8 +22,7 @@ class WritingExpert(Identified):
     Args:
         identity: recorded in every answer.
         schema: one field, the text.
-        generator: the engine.
-        codec: of the base model.
+        chatter: who writes.
         shots: (prompt, answer) pairs put before the question.
     """
 
@@ -32,12 +30,11 @@ class WritingExpert(Identified):
         self,
         identity: Identity,
         schema: Schema,
-        generator: Generator,
-        codec: Codec,
+        chatter: Chatter,
         shots: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.identity, self.schema = identity, schema
-        self._generator, self._codec, self._shots = generator, codec, shots
+        self._chatter, self._shots = chatter, shots
 
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Write the answer to one document: system messages, worked examples, earlier turns, then its text.
@@ -67,7 +64,7 @@ class WritingExpert(Identified):
             usage=Usage(
                 seconds=time.perf_counter() - started,
                 prompt_tokens=done.prompt_tokens,
-                generated_tokens=len(done.ids),
+                generated_tokens=done.written,
                 windows=1,
             ),
         )
@@ -78,4 +75,4 @@ class WritingExpert(Identified):
         Raises:
             ContextError: the conversation is longer than the model's context.
         """
-        return converse(self._generator, self._codec, messages, options)
+        return self._chatter.chat([messages], options)[0]

@@ -13,6 +13,11 @@ from lextune.data.balance import BalanceConfig
 from lextune.data.clean import CleanConfig
 from lextune.data.mix import MixConfig
 from lextune.data.split import SplitConfig
+from lextune.data.twins import TwinConfig
+from lextune.evaluate.gate import GateConfig
+from lextune.evaluate.judging.stage import JudgeConfig
+from lextune.evaluate.predict_base import Reference, Shots
+from lextune.expert.tasks import TaskOptions
 from lextune.expert.thresholds import Aim
 from lextune.expert.weights import SMOLLM2
 from lextune.expert.windowing import WindowConfig
@@ -21,8 +26,8 @@ from lextune.train.search_settings import SearchSettings
 from lextune.train.settings import TrainConfig
 
 
-class DataSettings(Config):
-    """Where documents come from."""
+class DataSettings(TwinConfig):
+    """Where documents come from, and what is made of them."""
 
     source: str = "auto"
     """`auto` (what is at hand, else the package's own), a dataset version, a folder in CUAD's layout, or a file of rows
@@ -34,8 +39,26 @@ class EvaluateSettings(Config):
 
     base_documents: int = Field(8, ge=0)
     """How many held-out documents the untuned arms read, the shortest first."""
-    shots: int = Field(3, ge=0)
-    """How many worked examples the few-shot arm is shown."""
+    shots: Shots = (3,)
+    """How many worked examples the few-shot arm is shown; a list makes an arm of each number."""
+    references: dict[str, Reference] = Field(default_factory=dict)
+    """Models of others that answer the same documents, by the name of their arm."""
+    releases: dict[str, Path] = Field(default_factory=dict)
+    """Other releases that read all held-out documents, by the name of their arm: a quantised one, another base's."""
+    machine_price: float = Field(0.0, ge=0)
+    """What an hour of this machine costs, for the price of a contract."""
+    judge: JudgeConfig | None = None
+    """A language model that compares or marks what two arms answered; null for none."""
+    forgetting: bool = False
+    """Whether base and tuned model are asked what has nothing to do with law, for what tuning made the model forget."""
+    lm_eval: tuple[str, ...] = ()
+    """With `forgetting`, tasks of lm-eval that both do too, by name; their data comes from the hub."""
+    lm_eval_limit: int | None = Field(None, ge=1)
+    """How many examples of each of these tasks; null for all."""
+    stressed: int = Field(0, ge=0)
+    """How many held-out contracts are spoilt in every way that stress knows, the shortest first."""
+    twins: int = Field(0, ge=0)
+    """How many held-out contracts are read in British drafting too, drawn from those in American."""
 
 
 class ReleaseSettings(Config):
@@ -53,7 +76,10 @@ class Recipe(Config):
     name: str = Field(pattern=r"^\w[\w.-]*$")
     """The expert's name; its artifacts are in a folder of this name."""
     task: str = "clause-extraction"
-    """What documents are used for: `clause-extraction` or `instruction`."""
+    """What documents are used for: `clause-extraction`, `instruction`, `classification`, `multiple-choice`,
+    `statute-qa` or `translation`."""
+    task_options: TaskOptions = TaskOptions()
+    """What the task's scorer is told."""
     schema_name: str = "clauses-47"
     """The fields to extract: a built-in schema, or the path of a YAML file with one."""
     base: str = SMOLLM2
@@ -82,6 +108,8 @@ class Recipe(Config):
     """What thresholds are chosen for: `f1`, or `recall` (F2, which counts a missed clause for more)."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """What the fine-tuned model is compared with."""
+    gate: GateConfig = GateConfig()
+    """What a release must hold; without limits it is released ungated."""
     release: ReleaseSettings = ReleaseSettings()
     """What is shipped."""
 

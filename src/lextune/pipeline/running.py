@@ -6,20 +6,19 @@ another code revision or package version is warned about and does not rerun it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.artifacts import Artifact, ArtifactStore, disk_error, sha256_file, write_atomic
-from lextune.core.errors import MachineError
+from lextune.core.artifacts import Artifact, ArtifactStore, sha256_file, write_atomic
+from lextune.core.files import one_at_a_time
 from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.data.sources import find_source, fingerprint
+from lextune.expert.released import find_release
 from lextune.expert.weights import ADAPTER_WEIGHTS, cache_folder, resolve_base
 from lextune.pipeline.recipe import Recipe
 from lextune.pipeline.table import Step, check_range, plan
@@ -85,7 +84,7 @@ def run(  # noqa: PLR0913 - the options of the command, each by name
     if ray is not None and recipe.clean is None:
         note("--ray: nothing to do there, this recipe cleans no documents")
     calls = _Calls(progress, note, starting)
-    with _one_at_a_time(out):
+    with one_at_a_time(out, "wait for it, or choose another folder with --out"):
         again = False
         for step in steps:
             again = again or step.stage.name == start
@@ -180,6 +179,11 @@ def _named_files(config: Config) -> dict[str, str]:
     human_file = getattr(config, "human", None)
     if human_file is not None and Path(human_file).is_file():
         found["human preferences"] = sha256_file(Path(human_file))
+    experts = getattr(config, "experts", None)
+    if experts is not None and Path(experts).is_file():
+        found["experts"] = sha256_file(Path(experts))
+    for name, folder in getattr(config, "releases", {}).items():
+        found[f"release {name}"] = Artifact.open(find_release(folder), kind="release").hash
     mix = getattr(config, "mix", None)
     if mix is not None and mix.share and Path(mix.source).is_file():
         found["mix file"] = sha256_file(Path(mix.source))
@@ -204,22 +208,3 @@ def warn_if_made_elsewhere(artifact: Artifact, note: Callable[[str], None]) -> N
         changed.insert(0, f"code {artifact.manifest.code_revision} (now {code_revision()})")
     if changed:
         note(f"{artifact.path.name}: warning: made with {', '.join(changed)}; reused")
-
-
-@contextmanager
-def _one_at_a_time(out: Path) -> Iterator[None]:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = (out / ".lock").open("w")
-    except OSError as error:
-        raise disk_error(error, out) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise MachineError(
-                "another run is writing here",
-                where=str(out),
-                do="wait for it, or choose another folder with --out",
-            ) from None
-        yield

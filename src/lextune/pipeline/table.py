@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from lextune.core.errors import RecipeError
 from lextune.core.recipe import Config
 from lextune.core.stage import Stage
-from lextune.data import clean, human
+from lextune.data import clean, human, twins
 from lextune.data import stages as data_stages
 from lextune.data.mix import check_mix
 from lextune.evaluate import stages as evaluate_stages
 from lextune.expert.schema import load_schema
-from lextune.expert.task import get_task
+from lextune.expert.tasks import get_task
 from lextune.pipeline.recipe import Recipe
 from lextune.release import bundle, merge, parity
 from lextune.train import dpo, kept_out, preferences, search
@@ -32,6 +32,7 @@ TABLE: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         *data_stages.STAGES,
+        *twins.STAGES,
         clean.STAGE,
         *train_stages.STAGES,
         *search.STAGES,
@@ -53,15 +54,23 @@ WIRES = {  # input name -> the stage that makes it
     "linear": "linear",
     "adapter": "sft",
     "model": "merge",
+    "sft_model": "merge_sft",
     "parity": "parity",
     "thresholds": "calibrate",
     "predictions": "predict",
     "base_predictions": "predict_base",
     "evaluation": "score",
+    "forgetting": "forgetting",
+    "stress": "stress",
+    "twins": "twins",
+    "judge": "judge",
+    "gate": "gate",
     "pairs": "preferences",
     "human": "human_pairs",
 }
-DPO_STAGES = ("keep_out", "human_pairs", "preferences", "dpo")
+DPO_STAGES = ("keep_out", "human_pairs", "preferences", "dpo", "merge_sft")
+ASKED_FOR = ("clean", "uk_twins", "search", *DPO_STAGES, "judge", "forgetting", "stress", "twins")
+"""Stages of the recipes that ask for them; all others are in every recipe."""
 DPO_WIRES = {  # what differs with `dpo`: SFT does not see what preferences are mined on, and its adapter is trained on
     "preflight": {"examples": "keep_out"},
     "search": {"examples": "keep_out"},
@@ -71,12 +80,14 @@ DPO_WIRES = {  # what differs with `dpo`: SFT does not see what preferences are 
     "parity": {"adapter": "dpo"},
 }
 SHARED = (  # settings of a recipe that stages take under the same name
-    "name", "task", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train", "search", "aim",
+    "name", "task", "task_options", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train",
+    "search", "aim",
 )  # fmt: skip
 ORDER = [
     "documents",
     "clean",
     "split",
+    "uk_twins",
     "examples",
     "keep_out",
     "human_pairs",
@@ -87,11 +98,17 @@ ORDER = [
     "preferences",
     "dpo",
     "merge",
+    "merge_sft",
     "parity",
     "calibrate",
     "predict",
     "predict_base",
+    "judge",
+    "forgetting",
+    "stress",
+    "twins",
     "score",
+    "gate",
     "report",
     "bundle",
 ]
@@ -108,12 +125,8 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
     check_mix(recipe.mix, recipe.train.strategy)
     if recipe.dpo is not None:
         dpo.check_train(recipe.train)
-    if recipe.clean is not None and recipe.task != "clause-extraction":
-        raise RecipeError(
-            f"the task {recipe.task} reads what callers write, which is not cleaned",
-            where="clean",
-            do="leave it out, and clean the rows with `lextune data clean`",
-        )
+    if get_task(recipe.task).rows:
+        _check_rows(recipe)
     load_schema(recipe.schema_name)
     known: dict[str, Any] = {
         **{key: getattr(recipe, key) for key in SHARED},
@@ -126,7 +139,9 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "windows": recipe.release.parity_windows,
         "openvino": recipe.release.engine == "openvino",
         "documents": recipe.evaluate.base_documents,
-        "shots": recipe.evaluate.shots,
+        **dict(recipe.evaluate),
+        "uk_twins": recipe.data.uk_twins,
+        "gate": recipe.gate,
         "seed": recipe.seed,
         "title": f"{recipe.name}: what fine-tuning gained",
         "release": recipe.name,
@@ -136,7 +151,14 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
     }
     wanted = {"linear": recipe.task == "clause-extraction", "clean": recipe.clean is not None}
     wanted["search"] = searching
-    wanted |= dict.fromkeys(DPO_STAGES, recipe.dpo is not None)
+    wanted |= {
+        "uk_twins": recipe.data.uk_twins > 0,
+        "judge": recipe.evaluate.judge is not None,
+        "forgetting": recipe.evaluate.forgetting,
+        "stress": recipe.evaluate.stressed > 0,
+        "twins": recipe.evaluate.twins > 0,
+    }
+    wanted |= dict.fromkeys((*DPO_STAGES, "sft_model"), recipe.dpo is not None)
     wanted["human"] = wanted["human_pairs"] = known["human"] is not None
     steps = []
     for name in ORDER:
@@ -146,13 +168,35 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         wires = {i: WIRES[i] for i in stage.inputs if wanted.get(i, True)}
         if name == "split" and recipe.clean is not None:
             wires["documents"] = "clean"
+        if name == "examples" and wanted["uk_twins"]:
+            wires["split"] = "uk_twins"
         if name in ("sft", "search") and recipe.train.best_by == "loss":
             del wires["split"]  # it reads documents for the metric alone
         if recipe.dpo is not None:
             wires |= DPO_WIRES.get(name, {})
+        whole = {"clean": recipe.clean, "judge": recipe.evaluate.judge}.get(name)
         values = {key: known[key] for key in stage.config.model_fields if key in known}
-        steps.append(Step(stage, recipe.clean if recipe.clean and name == "clean" else stage.config(**values), wires))
+        steps.append(Step(stage, whole or stage.config(**values), wires))
     return steps
+
+
+def _check_rows(recipe: Recipe) -> None:
+    """Refuse what is done to contracts alone."""
+    if recipe.clean is not None:
+        raise RecipeError(
+            f"the task {recipe.task} reads what callers write, which is not cleaned",
+            where="clean",
+            do="leave it out, and clean the rows with `lextune data clean`",
+        )
+    asked = {
+        "evaluate.stressed": recipe.evaluate.stressed,
+        "evaluate.twins": recipe.evaluate.twins,
+        "data.uk_twins": recipe.data.uk_twins,
+    }
+    for name in (name for name, count in asked.items() if count):
+        raise RecipeError(
+            f"the task {recipe.task} reads rows, and this is done to contracts", where=name, do="leave it out"
+        )
 
 
 def check_range(steps: Sequence[Step], until: str | None, start: str | None) -> None:

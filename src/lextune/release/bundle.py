@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.artifacts import Artifact, write_atomic
-from lextune.core.errors import ArtifactError
+from lextune.core.errors import ArtifactError, GateRefused
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.linear import VOCABULARY, WEIGHTS
@@ -29,7 +29,7 @@ class BundleConfig(Config):
     name: str
     """The release's name."""
     task: str
-    """What the documents are used for: a task of `lextune.expert.task`."""
+    """What the documents are used for: a task of `lextune.expert.tasks`."""
     schema_name: str
     """A built-in schema, or the path of a YAML file with one."""
     base: str
@@ -46,7 +46,8 @@ def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context
     """Gather weights, schema, prompt, thresholds, metrics and verdict into one folder.
 
     Raises:
-        ArtifactError: the evaluation is of other weights than these.
+        ArtifactError: the evaluation or the verdict is of other weights than these.
+        GateRefused: the verdict is `fail`.
     """
     model, evaluation = inputs["model"], inputs["evaluation"].json("evaluation.json")
     if evaluation["model_hash"] != model.hash:
@@ -55,6 +56,7 @@ def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context
             where=model.path.name,
             do="run predict and score again for this model",
         )
+    verdict = _passed(inputs["gate"].json("verdict.json"), model)
     for name in model.manifest.files:
         _link(model.path / name, out / name)
     schema = load_schema(config.schema_name)
@@ -66,16 +68,29 @@ def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context
         shutil.copyfile(inputs["thresholds"].file("linear.json"), out / "linear_thresholds.json")
     shutil.copyfile(inputs["parity"].file("parity.json"), out / "parity.json")
     write_atomic(out / "metrics.json", json.dumps(evaluation, indent=1))
-    verdict = {
-        "verdict": "ungated",
-        "weights": model.hash,
-        "reasons": ["the recipe sets no limits for a gate"],
-    }
     write_atomic(out / "verdict.json", json.dumps(verdict, indent=1))
     info = _info(config, model)
     write_atomic(out / "release.json", json.dumps(info, indent=1))
     write_atomic(out / "README.md", model_card(info, evaluation, verdict))
-    return {"name": config.name, "weights": model.hash, "verdict": "ungated"}
+    return {"name": config.name, "weights": model.hash, "verdict": verdict["verdict"]}
+
+
+def _passed(verdict: dict[str, Any], model: Artifact) -> dict[str, Any]:
+    """Return a verdict on these weights that is not `fail`."""
+    if verdict["weights"] != model.hash:
+        raise ArtifactError(
+            "these weights have no verdict: the gate's is of others",
+            where=model.path.name,
+            do="run the gate again for this model",
+        )
+    if verdict["verdict"] == "fail":
+        reasons = "\n".join(f"  - {reason}" for reason in verdict["reasons"])
+        raise GateRefused(
+            f"the gate said no, and nothing is released\n{reasons}",
+            where=model.path.name,
+            do="read the report, then improve the model, or change the recipe's limits under `gate`",
+        )
+    return verdict
 
 
 def _info(config: BundleConfig, model: Artifact) -> dict[str, Any]:
@@ -133,7 +148,7 @@ def model_card(info: dict[str, Any], evaluation: dict[str, Any], verdict: dict[s
 
 A `{info["strategy"]}` expert for the task {info["task"]}, schema {info["schema"]}, fine-tuned from {info["base"]}.
 
-- Verdict: **{verdict["verdict"]}** ({"; ".join(verdict["reasons"])})
+- Verdict: **{verdict["verdict"]}** ({_said(verdict)})
 - Weights: {info["weights"]}
 - Base: {info["base"]} (weights {info["base_sha256"][:16]})
 - Engine it was measured with: {info["engine"]}
@@ -154,11 +169,16 @@ neither trained nor evaluated. This is no legal advice.
 """
 
 
+def _said(verdict: dict[str, Any]) -> str:
+    """Return why the verdict is what it is: its reasons, or what was checked."""
+    return "; ".join(verdict["reasons"] or [check["what"] for check in verdict.get("checks", ())])
+
+
 STAGES = (
     Stage(
         "bundle",
-        1,
-        ("model", "linear", "thresholds", "evaluation", "parity"),
+        2,
+        ("model", "linear", "thresholds", "evaluation", "gate", "parity"),
         BundleConfig,
         run_bundle,
         "release",

@@ -34,4 +34,7 @@ def run_merge(config: MergeConfig, inputs: Inputs, out: Path, context: Context) 
     return {"strategy": strategy, "openvino": config.openvino}
 
 
-STAGES = (Stage("merge", 1, ("adapter",), MergeConfig, run_merge, "model"),)
+STAGES = (
+    Stage("merge", 1, ("adapter",), MergeConfig, run_merge, "model"),
+    Stage("merge_sft", 1, ("adapter",), MergeConfig, run_merge, "model"),  # what DPO is compared with
+)

@@ -26,7 +26,7 @@ from lextune.expert.grammar import point_grammar
 from lextune.expert.head import Head, tag_input
 from lextune.expert.quoting import Absent
 from lextune.expert.schema import load_schema
-from lextune.expert.task import Example, as_chats
+from lextune.expert.tasks import Example, as_chats
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowExample

@@ -15,12 +15,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
-from itertools import pairwise
 from typing import NamedTuple
 
 from lextune.core.recipe import Config
 from lextune.core.records import Edit, Span
-from lextune.text.edits import Change, OffsetMap, apply, as_edits, compose
+from lextune.text.edits import Change, OffsetMap, apply, as_edits, carried, compose
 from lextune.text.furniture import goes_on, remove_furniture
 
 WIDE = 4  # spaces from which on a gap parts columns or paragraphs; `lextune.text.segments` cuts there
@@ -83,7 +82,7 @@ def clean(text: str, pages: Sequence[Span] = (), options: CleanOptions = CleanOp
     )
     cleaned, changes = _run(text, [step for wanted, step in steps if wanted])
     edits = as_edits(text, changes)
-    return Cleaned(cleaned, _carried(pages, edits), edits)
+    return Cleaned(cleaned, carried(pages, OffsetMap(edits)), edits)
 
 
 def clean_message(text: str, options: CleanOptions = CleanOptions()) -> Cleaned:  # noqa: B008
@@ -108,20 +107,6 @@ def _run(text: str, steps: Sequence[Callable[[str], Sequence[Change]]]) -> tuple
             changes = compose(changes, found, text)
             text = apply(text, found)
     return text, changes
-
-
-def _carried(pages: Sequence[Span], edits: Sequence[Edit]) -> tuple[Span, ...]:
-    """Return the page map of a text after its edits; pages that touched still do."""
-    if not pages:
-        return ()
-    offsets = OffsetMap(edits)
-    starts = [offsets.to_clean(page.start) for page in pages]
-    touching = [a.end == b.start for a, b in pairwise(pages)]
-    ends = [
-        after if touches else offsets.to_clean(page.end)
-        for page, after, touches in zip(pages, [*starts[1:], 0], [*touching, False], strict=True)
-    ]
-    return tuple(Span(start=start, end=max(start, end)) for start, end in zip(starts, ends, strict=True))
 
 
 def _repair(text: str) -> Iterator[Change]:

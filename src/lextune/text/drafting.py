@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lextune.core.records import Document
+from lextune.text.spelling import ISE, OUR, PAIRS
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -27,25 +28,16 @@ SLICE = 1_000  # characters read at the start, the middle and the end to tell th
 FEWEST_LETTERS = 20
 SURE = 0.6  # the least probability of a language
 
-_ISE = (
-    "organi|authori|recogni|reali|utili|minimi|maximi|summari|customi|commerciali|capitali|finali|penali|categori"
-    "|standardi|centrali|optimi|speciali|prioriti|characteri|amorti|computeri|criticali|digiti|formali|generali"
-    "|harmoni|initiali|itemi|locali|materiali|moderni|monopoli|neutrali|privati|sterili|subsidi|unauthori"
-)
-_OUR = "labo|favo|colo|hono|harbo|behavio|endeavo|neighbo|rumo|vigo"
-_BRITISH_WORD = re.compile(
-    rf"(?:{_ISE})s(?:e|ed|er|ers|es|ing|ation|ations|ational)|(?:un|dis|mis)?(?:{_OUR})ur\w*"
-    r"|licences?|sublicences?|defences?|offences?|programmes?|centres?|metres?|litres?|kilomet?res?|fibres?|theatres?"
-    r"|cheques?|instalments?|fulfil|fulfils|fulfilment|wilful|wilfully|skilful|enrolment|labelled|labelling|modelling"
-    r"|travelling|analys(?:e|ed|ing)|grey|tyres?|ageing|whilst|amongst|forthwith|paralys(?:e|ed)"
-)
-_AMERICAN_WORD = re.compile(
-    rf"(?:un|dis|mis)?(?:{_OUR})r(?!ator|io|ious)\w*"
-    r"|defense|offenses?|centers?|liters?|kilometers?|fibers?|theaters?|installments?|fulfill|fulfills|fulfillment"
-    r"|willful|willfully|skillful|enrollment|labeled|labeling|modeling|traveling|canceled|canceling|analyz(?:e|ed|ing)"
-    r"|gray|aging|trademarks?|checkbook|paychecks?"
-)
-_OXFORD_WORD = re.compile(rf"(?:{_ISE})z(?:e|ed|er|ers|es|ing|ation|ations|ational)")  # American, and often British
+_BRITISH_WORDS = frozenset(PAIRS.values()) | {
+    *("licence", "licences", "sublicence", "sublicences", "defences", "programme", "programmes", "metre", "metres"),
+    *("cheque", "cheques", "tyre", "tyres", "whilst", "amongst", "forthwith", "paralyse", "paralysed"),
+}
+_BRITISH_WORD = re.compile(rf"(?:{ISE})s(?:e|ed|er|ers|es|ing|ation|ations|ational)|(?:un|dis|mis)?(?:{OUR})ur\w*")
+_AMERICAN_WORDS = frozenset(PAIRS) | {
+    *("canceled", "canceling", "trademark", "trademarks", "checkbook", "paycheck", "paychecks"),
+}
+_AMERICAN_WORD = re.compile(rf"(?:un|dis|mis)?(?:{OUR})r(?!ator|io|ious)\w*")
+_OXFORD_WORD = re.compile(rf"(?:{ISE})z(?:e|ed|er|ers|es|ing|ation|ations|ational)")  # American, and often British
 
 # Each line is one thing that may be said in several ways: its weight, and the ways. Words are in lower case and
 # without punctuation (`_PLAIN`).
@@ -175,9 +167,9 @@ def tag(document: Document) -> Document:
 def _spelling(words: Sequence[str]) -> Evidence:
     uk = us = 0.0
     for word, count in Counter(words).items():
-        if _BRITISH_WORD.fullmatch(word):
+        if word in _BRITISH_WORDS or _BRITISH_WORD.fullmatch(word):
             uk += 1.5 * _worth(count)
-        elif _AMERICAN_WORD.fullmatch(word):
+        elif word in _AMERICAN_WORDS or _AMERICAN_WORD.fullmatch(word):
             us += _worth(count)
         elif _OXFORD_WORD.fullmatch(word):
             us += 0.5 * _worth(count)

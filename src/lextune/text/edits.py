@@ -76,14 +76,21 @@ def compose(first: Sequence[Change], second: Sequence[Change], middle: str) -> l
     return made
 
 
-def as_edits(source: str, changes: Iterable[Change]) -> tuple[Edit, ...]:
-    """Return changes of the source as edits of the text they make; what a change leaves as it was is cut off."""
+def as_edits(source: str, changes: Iterable[Change], *, trim: bool = True) -> tuple[Edit, ...]:
+    """Return changes of the source as edits of the text they make.
+
+    Args:
+        source: what is changed.
+        changes: in order and apart.
+        trim: cut off what a change leaves as it was. Without it a span that ends where a changed word does still
+            ends there, though the word has grown at its end.
+    """
     edits, shift = [], 0
     for start, end, new in changes:
         old = source[start:end]
         if old != new:
-            head = _shared(old, new)
-            tail = _shared(old[head:][::-1], new[head:][::-1])
+            head = _shared(old, new) if trim else 0
+            tail = _shared(old[head:][::-1], new[head:][::-1]) if trim else 0
             first, last = start + shift + head, start + shift + len(new) - tail
             edits.append(Edit(start=first, end=last, original=old[head : len(old) - tail]))
         shift += len(new) - len(old)
@@ -141,6 +148,19 @@ class OffsetMap:
     def span_to_clean(self, span: Span) -> Span:
         """Return the text's span for one of the source; empty where nothing of it is left."""
         return _ordered(self.to_clean(span.start), self.to_clean(span.end, end=True))
+
+
+def carried(pages: Sequence[Span], offsets: OffsetMap) -> tuple[Span, ...]:
+    """Return the page map of a text after its edits; pages that touched still do."""
+    if not pages:
+        return ()
+    starts = [offsets.to_clean(page.start) for page in pages]
+    touching = [a.end == b.start for a, b in pairwise(pages)]
+    ends = [
+        after if touches else offsets.to_clean(page.end)
+        for page, after, touches in zip(pages, [*starts[1:], 0], [*touching, False], strict=True)
+    ]
+    return tuple(Span(start=start, end=max(start, end)) for start, end in zip(starts, ends, strict=True))
 
 
 def to_original(edits: Iterable[Edit], offset: int, *, end: bool = False) -> int:

@@ -19,7 +19,7 @@ from lextune.expert.build import expert_over
 from lextune.expert.engines.base import Tagger, TagInput
 from lextune.expert.readers import TagReader
 from lextune.expert.schema import Schema
-from lextune.expert.task import is_prose
+from lextune.expert.tasks import is_prose
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds, fit_thresholds
 from lextune.expert.weights import Base

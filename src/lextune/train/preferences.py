@@ -29,7 +29,7 @@ from lextune.expert.point import ChatExample, parse_point
 from lextune.expert.quoting import Absent, FieldQuestion
 from lextune.expert.readers import PointReader
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import Example, as_chats
+from lextune.expert.tasks import Example, as_chats
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowExample

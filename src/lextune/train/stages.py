@@ -17,7 +17,7 @@ from lextune.expert.linear import LinearTagger, fit_linear
 from lextune.expert.quoting import Absent
 from lextune.expert.readers import LinearReader, TagReader
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import Example, as_chats, get_task
+from lextune.expert.tasks import Example, as_chats, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
@@ -38,7 +38,7 @@ class SftConfig(Config):
     """What is trained: the task, the schema, the base, and the training settings."""
 
     task: str
-    """What the documents are used for: a task of `lextune.expert.task`."""
+    """What the documents are used for: a task of `lextune.expert.tasks`."""
     schema_name: str
     """A built-in schema, or the path of a YAML file with one."""
     base: str

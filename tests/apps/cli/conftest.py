@@ -85,7 +85,7 @@ def released(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Path
 
     def load(path: Path, *, engine: str | None = None) -> api.Release:
         asked.append((Path(path), engine))
-        return api.Release(tmp_path, Expert(), {})  # type: ignore[arg-type]
+        return api.Release(tmp_path, Expert(), {"task": "clause-extraction"})  # type: ignore[arg-type]
 
     monkeypatch.setattr(api, "load", load)
     return asked

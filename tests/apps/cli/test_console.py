@@ -25,6 +25,15 @@ def test_scores_fit_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert "echo                8    n/a" in printed
 
 
+def test_scores_of_another_task_are_its_first_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    header = ["arm", "documents", "accuracy", "macro f1", "macro precision", "macro recall", "ece", "documents/hour"]
+    rows = [["tuned", "24", "0.750 (0.580 to 0.920)", "0.7", "0.8", "0.6", "0.1", "9,000"]]
+    Console(width=80).print(score_table(header, rows, "before and after"))
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].split() == ["tuned", "24", "0.750", "0.580-0.920", "0.7", "0.8", "0.6"]
+    assert "accuracy" in printed
+
+
 def test_bars_show_notes_as_they_are(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A document's name may hold what rich takes for markup."""
     monkeypatch.setattr(console.log, "_force_terminal", True)

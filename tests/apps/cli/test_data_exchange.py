@@ -129,7 +129,8 @@ def test_a_version_is_exported_and_imports_again_to_the_same(run: Callable[..., 
 def test_what_an_export_leaves_out_is_told(run: Callable[..., str], seal: Callable[..., Artifact]) -> None:
     from lextune.core.artifacts import write_jsonl
     from lextune.core.records import Message
-    from lextune.data.importers.shapes import Conversation, conversation_document
+    from lextune.data.importers.conversation import Conversation
+    from lextune.data.importers.shapes import conversation_document
 
     asked = (Message(role="user", content="Q"),)
     document = conversation_document("a", Conversation(asked, "2021-05-04", "B")).model_copy(
@@ -152,7 +153,8 @@ def parts(seal: Callable[..., Artifact]) -> Callable[[str], Path]:
 
     def make(kind: str) -> Path:
         from lextune.core.records import Message
-        from lextune.data.importers.shapes import Conversation, conversation_document
+        from lextune.data.importers.conversation import Conversation
+        from lextune.data.importers.shapes import conversation_document
 
         asked = (Message(role="user", content="Q"),)
 

@@ -19,7 +19,7 @@ from lextune.core.artifacts import Artifact, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.records import Document, FieldLabel, Span
 from lextune.expert.schema import load_schema
-from lextune.expert.task import get_task, instruction_document
+from lextune.expert.tasks import get_task, instruction_document
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig
 

@@ -11,12 +11,12 @@ import pytest
 
 from lextune.apps.cli import run as run_module
 from lextune.pipeline import read_recipe
-from lextune.pipeline.table import DPO_STAGES
+from lextune.pipeline.table import ASKED_FOR
 from lextune.pipeline.table import ORDER as ALL
 
 pytestmark = pytest.mark.usefixtures("light")
 
-ORDER = [name for name in ALL if name not in ("clean", "search", *DPO_STAGES)]
+ORDER = [name for name in ALL if name not in ASKED_FOR]
 
 
 def test_a_run_tells_on_stderr_and_answers_on_stdout(cli: Any, recipe: Path, data: Path, tmp_path: Path) -> None:

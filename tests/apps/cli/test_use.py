@@ -152,7 +152,7 @@ def test_an_evaluation_is_shown_beside_the_baselines(cli: Any) -> None:
 def test_an_evaluation_without_data_is_refused(cli: Any) -> None:
     found = cli("evaluate", "--data", "none")
     assert found.code == 2
-    assert "error: none: no such folder" in found.err
+    assert "error: none: no such file or folder" in found.err
 
 
 def test_serve_hands_the_release_to_the_server(cli: Any, released: Asked, monkeypatch: pytest.MonkeyPatch) -> None:

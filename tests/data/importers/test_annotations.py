@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import DataError
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop, Span
 from lextune.data.importers.annotations import read_doccano, read_label_studio
 from lextune.data.importers.marked import POINTS, UNITS, Mark, Marking
-from lextune.data.importers.report import Item, Mistake
+from lextune.data.importers.report import Item
 from lextune.expert.schema import Schema, SchemaField
 
 NAMES = ("Governing Law", "Parties", "Term")

@@ -13,6 +13,7 @@ import pytest
 from lextune import api
 from lextune.core.artifacts import Artifact, read_jsonl, sha256_file
 from lextune.core.errors import DataError, UserError
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop
 from lextune.data.importers.intake import (
     FORMATS,
@@ -22,7 +23,7 @@ from lextune.data.importers.intake import (
     import_version,
     take_in,
 )
-from lextune.data.importers.report import MAX_REASONS, Item, Mistake, Normalised
+from lextune.data.importers.report import MAX_REASONS, Item, Normalised
 from lextune.data.importers.tally import Tally
 from lextune.expert.schema import load_schema
 
@@ -314,6 +315,10 @@ CHAT = {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "co
         ("a.jsonl", {"conversations": []}, "sharegpt"),
         ("a.jsonl", {"messages": [], "choices": []}, "openai-log"),
         ("a.jsonl", {"text": "x", "label": []}, "doccano"),
+        ("a.jsonl", {"text": "x", "label": "Payment"}, "classification"),
+        ("a.jsonl", {"question": "x", "choices": ["a", "b"], "answer": "A"}, "multiple-choice"),
+        ("a.jsonl", {"question": "x", "answer": "y", "articles": ["1"]}, "statute-qa"),
+        ("a.jsonl", {"source": "x", "target": "y"}, "translation"),
         ("a.jsonl", {"id": 1, "text": "x", "entities": [], "relations": []}, "doccano"),
         ("a.json", [{"id": 1, "data": {"text": "x"}, "annotations": []}], "label-studio"),
         ("a.json", [{"id": 1, "text": "x", "label": [], "annotator": 1, "annotation_id": 2}], "label-studio"),

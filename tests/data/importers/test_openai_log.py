@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop
 from lextune.data.importers.lines import Row
-from lextune.data.importers.report import Mistake
 from lextune.data.importers.shapes import convert, detect, shapes
 
 ASKED = [{"role": "system", "content": "Pick a route."}, {"role": "user", "content": "Where is my invoice?"}]

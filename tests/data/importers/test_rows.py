@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import DataError
+from lextune.core.mistakes import Mistake
 from lextune.data.importers import jsonl, lines, tables
 from lextune.data.importers.lines import Row
-from lextune.data.importers.report import Mistake
 from lextune.data.importers.rows import is_row_file, read_rows
 
 ONE, TWO = {"instruction": "Q1", "output": "A1"}, {"instruction": "Q2", "output": "A2"}

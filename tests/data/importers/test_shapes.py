@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop, FieldLabel, Message
 from lextune.data.importers.lines import Row
-from lextune.data.importers.report import Item, Mistake, Normalised
+from lextune.data.importers.report import Item, Normalised
 from lextune.data.importers.shapes import convert, detect, no_shape, shapes
 
 
@@ -252,5 +253,6 @@ def test_rows_of_no_shape_are_told(values: dict[str, Any], message: str) -> None
     assert detect(values, shapes()) is None
     assert str(no_shape(values, "rows.jsonl:1")).splitlines() == [
         f"rows.jsonl:1: {message}",
-        "  -> rename the keys, or say --format openai-log|preference|chat|sharegpt|prompt-completion|instruction",
+        "  -> rename the keys, or say --format openai-log|preference|chat|sharegpt|prompt-completion|instruction"
+        "|multiple-choice|statute-qa|translation|classification",
     ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lextune.core.errors import ModelError
 from lextune.expert.engines import openvino_
-from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, TagInput
+from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, LocalChat, TagInput
 from lextune.expert.engines.openvino_ import (
     OpenVinoGenerator,
     OpenVinoTagger,
@@ -152,5 +152,7 @@ def test_generation_equals_that_of_transformers(base: Base, clauses: Schema, fre
     mixed = [asked[0], *prompts, *asked[1:], asked[0] + prompts[0]]
     done = ours.generate(mixed, GenerateOptions(max_tokens=1))
     assert [g.prompt_tokens for g in done] == [len(p) for p in mixed], "in the order that was asked"
-    readings = PointReader(codec, ours, clauses).read([Passage("", ["One.", "Two."]), Passage("Term", ["Three."])])
+    readings = PointReader(LocalChat(ours, codec), clauses).read(
+        [Passage("", ["One.", "Two."]), Passage("Term", ["Three."])]
+    )
     assert all(r.valid for r in readings)

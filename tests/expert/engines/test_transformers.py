@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lextune.core.errors import ModelError
-from lextune.expert.engines.base import GenerateOptions, TagInput
+from lextune.expert.engines.base import GenerateOptions, LocalChat, TagInput
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.grammar import point_grammar
 from lextune.expert.head import tag_input
@@ -53,10 +53,10 @@ def test_a_base_has_no_head(engine: TransformersEngine, inputs: list[TagInput]) 
 
 
 def test_an_untuned_model_stays_in_the_grammar(base: Base, engine: TransformersEngine, clauses: Schema) -> None:
-    reader = PointReader(Codec(base.path), engine, clauses)
+    reader = PointReader(LocalChat(engine, Codec(base.path)), clauses)
     readings = reader.read([Passage("", texts) for texts in TEXTS])
     assert all(r.valid for r in readings)
-    free = PointReader(Codec(base.path), engine, clauses, constrained=False)
+    free = PointReader(LocalChat(engine, Codec(base.path)), clauses, constrained=False)
     assert not free.read([Passage("", TEXTS[1])])[0].valid, "by itself it writes no JSON"
 
 

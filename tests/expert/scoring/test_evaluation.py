@@ -74,6 +74,8 @@ def test_every_number_of_a_hand_marked_example(
     assert result["aupr"]["value"] == pytest.approx(2 / 3)
     assert result["precision_at_80_recall"]["value"] == 0.0
     assert result["ece"]["value"] == pytest.approx((0.1 + 0.2 + 0.6) / 3)
+    # three answers, all of confidence 0.9: let through together, two of them are wrong
+    assert (result["aurc"]["value"], result["aurc"]["n"]) == (pytest.approx(2 / 3), 3)
     assert result["valid_json_rate"]["value"] == pytest.approx(4 / 5)
     assert (result["grounded_rate"]["value"], result["grounded_rate"]["n"]) == (1.0, 3)
     assert (result["invented_rate"]["value"], result["invented_rate"]["n"]) == (pytest.approx(1 / 3), 3)
@@ -85,7 +87,7 @@ def test_every_number_of_a_hand_marked_example(
 
 def test_layout(documents: list[Document], predictions: list[Prediction], schema: Schema) -> None:
     result = score(documents, predictions, schema).as_json()
-    scores = {"aupr", "precision_at_80_recall", "ece", "valid_json_rate", "grounded_rate", "invented_rate"}
+    scores = {"aupr", "precision_at_80_recall", "ece", "aurc", "valid_json_rate", "grounded_rate", "invented_rate"}
     plain = {
         "n_documents",
         "n_not_assessed",
@@ -93,7 +95,8 @@ def test_layout(documents: list[Document], predictions: list[Prediction], schema
         "tokens_per_document",
         "contracts_per_hour",
     }
-    assert set(result) == scores | plain | {"field", "contracteval", "by_field", "by_contract_type"}
+    parts = {"field", "contracteval", "by_field", "by_contract_type", "slices", "curves"}
+    assert set(result) == scores | plain | parts
     assert set(result["field"]) == {"micro", "macro"}
     assert set(result["field"]["micro"]) == {"precision", "recall", "f1"}
     assert set(result["field"]["macro"]) == {"precision", "recall", "f1", "n_fields", "n_left_out"}
@@ -103,6 +106,9 @@ def test_layout(documents: list[Document], predictions: list[Prediction], schema
     assert list(result["by_contract_type"]) == ["Supply", "unknown"]
     slice_keys = {"n_documents", "n_present", "field_f1", "contracteval_f1", "jaccard"}
     assert all(set(one) == slice_keys for one in result["by_field"].values())
+    assert set(result["slices"]) == {"contract_type", "drafting", "length"}
+    assert all(set(one) == slice_keys | {"drop", "p"} for one in result["slices"]["contract_type"].values())
+    assert set(result["curves"]) == {"precision_recall", "calibration", "risk_coverage"}
     json.dumps(result, allow_nan=False)
 
 

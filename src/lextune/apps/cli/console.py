@@ -28,6 +28,7 @@ Ray = Annotated[
         "Documents are sent, so no folder need be shared.",
     ),
 ]
+SHOWN_OF_A_TASK = 4  # scores
 FIRST_SCORE = 2  # its place in a row of scores, after arm and documents
 
 
@@ -85,8 +86,11 @@ def score_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str
     """
     table = Table(title=escape(title), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     shown = [place for place, name in enumerate(header) if name in SHOWN_SCORES]
+    if FIRST_SCORE not in shown:  # of a task with scores of its own: the first of them
+        shown = list(range(min(len(header), FIRST_SCORE + SHOWN_OF_A_TASK)))
     for place in shown:
-        table.add_column(SHOWN_SCORES[header[place]], no_wrap=True, justify="left" if place == 0 else "right")
+        name = SHOWN_SCORES.get(header[place], header[place].replace(" ", "\n"))
+        table.add_column(name, no_wrap=True, justify="left" if place == 0 else "right")
         if place == FIRST_SCORE:
             table.add_column("95 %", no_wrap=True)
     for row in rows:

@@ -17,8 +17,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify a rel
 @app.command()
 def verify(release: Annotated[Path, typer.Argument(help="A release folder, or a run's folder.")]) -> None:
     """Check every file of a release against its hash, and print its verdict."""
-    from lextune.api import find_release
     from lextune.core.artifacts import Artifact
+    from lextune.expert.released import find_release
 
     found = Artifact.open(find_release(release), kind="release")
     verdict = found.json("verdict.json")

@@ -99,8 +99,9 @@ def evaluate(
     as_json: AsJson = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many documents only.")] = None,
     engine: EngineOption = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Keep the predictions here, a file an arm.")] = None,
 ) -> None:
-    """Evaluate a release on annotated contracts, beside the baselines."""
+    """Evaluate a release on annotated contracts, beside the baselines; after a kill it goes on where it was."""
     from lextune import api
     from lextune.evaluate.summary import summary_header, summary_rows
 
@@ -110,6 +111,7 @@ def evaluate(
             api.load(release, engine=engine),
             data,
             limit=limit,
+            out=out_dir,
             progress=lambda done, total, name: bars("evaluate", done, total, name),
         )
     if as_json:
@@ -117,7 +119,9 @@ def evaluate(
         return
     arms = {"tuned": result} | {n: b for n, b in result["baselines"].items() if b is not None}
     title = f"{counted(result['n_documents'], 'document')} of {data}"
-    out.print(score_table(summary_header(), summary_rows(arms), title))
+    out.print(score_table(summary_header(arms), summary_rows(arms), title))
+    for test in result["paired"]:
+        out.print(test["sentence"], markup=False)
 
 
 def serve(

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.errors import DataError, shorten
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop
 from lextune.data.importers.marked import UNITS, Mark, Marking
-from lextune.data.importers.report import Item, Mistake
+from lextune.data.importers.report import Item
 from lextune.data.importers.rows import read_rows
 from lextune.data.importers.tally import Seen, repeated_id
 from lextune.expert.schema import Schema

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lextune.core.errors import DataError, shorten
+from lextune.core.mistakes import Mistake, refuse
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.importers.jsonl import read_json
 from lextune.data.importers.labels import fields_by_key, make_label, null_quotes
 from lextune.data.importers.names import contract_type_of, name_key
-from lextune.data.importers.report import Imported, Mistake, Normalised, refuse
+from lextune.data.importers.report import Imported, Normalised
 from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText

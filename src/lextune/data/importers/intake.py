@@ -16,19 +16,21 @@ from typing import Any, NamedTuple
 
 from lextune.core.artifacts import MANIFEST, Artifact, build_folder, write_atomic
 from lextune.core.errors import DataError, UserError, shorten
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Summary
+from lextune.data.importers.conversation import Shape
 from lextune.data.importers.cuad import SQUAD_FILES, import_cuad
 from lextune.data.importers.cuad_csv import TABLE
 from lextune.data.importers.lines import Row
-from lextune.data.importers.report import Item, Mistake
+from lextune.data.importers.report import Item
 from lextune.data.importers.rows import ENDINGS, head, is_row_file, is_table, read_rows
-from lextune.data.importers.shapes import ID, Shape, check_keys, convert, detect, no_shape, shapes
+from lextune.data.importers.shapes import ID, check_keys, convert, detect, no_shape, shapes
 from lextune.data.importers.snapshot import Snapshot
 from lextune.data.importers.tally import Seen, Tally, repeated_id
 from lextune.data.importers.turns import Wrong, nearest
 from lextune.expert.schema import Schema
-from lextune.expert.task import OUTPUT
+from lextune.expert.tasks import OUTPUT
 
 AUTO = "auto"
 _SQUAD = re.compile(rb'"paragraphs"\s*:|"data"\s*:\s*\[')
@@ -96,6 +98,10 @@ FORMATS: dict[str, Format] = {
     "prompt-completion": Format("rows of prompt and completion", _rows("prompt-completion"), True),
     "preference": Format("rows of (prompt), chosen and rejected", _rows("preference"), True),
     "openai-log": Format("logged calls: request and response; a function call is a class", _rows("openai-log"), True),
+    "classification": Format("rows of text and label, (labels)", _rows("classification"), True),
+    "multiple-choice": Format("rows of question, choices and answer", _rows("multiple-choice"), True),
+    "statute-qa": Format("rows of question, answer and articles, (context)", _rows("statute-qa"), True),
+    "translation": Format("rows of source and target, (from, to)", _rows("translation"), True),
     "cuad": Format("contracts in one of CUAD's two layouts", _cuad),
     "label-studio": Format("Label Studio's JSON export of labelled spans", _label_studio),
     "doccano": Format("doccano's JSONL export of labelled spans", _doccano),
@@ -154,7 +160,8 @@ def _format_of_file(path: Path) -> str:
     keys = set(row.values)
     if ("data" in keys and "annotations" in keys) or "annotation_id" in keys:
         return "label-studio"
-    if keys & {"text", "data"} and keys & {"label", "labels", "entities"}:
+    spans = not isinstance(row.values.get("label"), str)  # else it is the text's one label
+    if spans and keys & {"text", "data"} and keys & {"label", "labels", "entities"}:
         return "doccano"
     shape = detect(row.values, shapes())
     if shape is None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.errors import DataError, shorten
-from lextune.data.importers.labels import read_text
+from lextune.core.files import read_text
+from lextune.core.mistakes import Mistake, refuse
 from lextune.data.importers.lines import Row, read_lines, stem, unchanged
-from lextune.data.importers.report import Mistake, refuse
 
 MAX_ARRAY = 64 << 20
 """Bytes of a JSON array at most: it is held in memory whole, which JSON Lines are not."""

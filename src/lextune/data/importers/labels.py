@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from lextune.core.errors import DataError, shorten
+from lextune.core.errors import shorten
 from lextune.core.records import Drop, FieldLabel, Span
 from lextune.data.importers.names import name_key
 from lextune.data.importers.report import Normalised
@@ -14,26 +13,6 @@ from lextune.text.spans import CollapsedText, choose, overlaps, whole_words
 from lextune.text.values import is_null
 
 OMITTED = "<omitted>"
-
-
-def read_text(path: Path) -> tuple[bytes, str]:
-    """Return a file's bytes and their UTF-8 decoding: newlines untouched, a byte order mark dropped.
-
-    Raises:
-        DataError: the file cannot be read or is not UTF-8.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        do = "give a file that you may read"
-        raise DataError(f"cannot read the file: {error.strerror}", where=str(path), do=do) from None
-    try:
-        return raw, raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"not UTF-8: byte 0x{raw[error.start]:02x}", where=f"{path}:{line}", do="save the file as UTF-8"
-        ) from None
 
 
 def fields_by_key(schema: Schema) -> dict[str, str]:

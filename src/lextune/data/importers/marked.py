@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lextune.core.errors import shorten
+from lextune.core.mistakes import Mistake
 from lextune.core.records import FieldLabel, Span
 from lextune.data.importers.labels import fields_by_key, make_label
 from lextune.data.importers.names import name_key
-from lextune.data.importers.report import Mistake
 from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText, collapse, overlaps

@@ -1,4 +1,4 @@
-"""What importers hand back, and how they report many mistakes at once."""
+"""What importers hand back, and what they left out, counted by reason."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lextune.core.errors import DataError
+from lextune.core.mistakes import SHOWN, Mistake
 from lextune.core.records import Document, Drop
 
-SHOWN = 5
 MAX_REASONS = 1000  # different reasons of drops that are counted
-
-
-class Mistake(NamedTuple):
-    """One wrong row, cell or line: where it is (file:line, column) and what is wrong with it."""
-
-    where: str
-    what: str
 
 
 class Normalised(NamedTuple):
@@ -37,22 +29,6 @@ class Imported(NamedTuple):
 
 
 Item = Document | Drop | Mistake | Normalised  # what an importer that streams yields, in the order of the source
-
-
-def refuse(mistakes: Sequence[Mistake], source: str, do: str) -> DataError:
-    """Return one error for all mistakes of a source: their number, and the first five.
-
-    Args:
-        mistakes: at least one.
-        source: the file they are in.
-        do: what the user does next.
-    """
-    if len(mistakes) == 1:
-        return DataError(mistakes[0].what, where=mistakes[0].where, do=do)
-    lines = [f"  {mistake.where}: {mistake.what}" for mistake in mistakes[:SHOWN]]
-    if len(mistakes) > SHOWN:
-        lines.append(f"  and {len(mistakes) - SHOWN} more")
-    return DataError("\n".join([f"{len(mistakes)} mistakes", *lines]), where=source, do=do)
 
 
 class Reasons:

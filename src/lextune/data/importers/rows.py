@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lextune.core.errors import DataError
+from lextune.core.mistakes import Mistake
 from lextune.data.importers.jsonl import read_json_array, read_json_lines
 from lextune.data.importers.lines import Row, open_bytes
-from lextune.data.importers.report import Mistake
 from lextune.data.importers.tables import read_csv, read_excel, read_parquet
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet", ".xlsx")

@@ -9,60 +9,29 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from lextune.core.artifacts import sha256_json
 from lextune.core.errors import DataError, shorten
+from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop, FieldLabel, Message
+from lextune.data.importers.conversation import Conversation, Shape, Values, text_of
 from lextune.data.importers.lines import Row
 from lextune.data.importers.openai_log import answer_of, is_log, request_of
-from lextune.data.importers.report import Item, Mistake, Normalised
+from lextune.data.importers.report import Item, Normalised
+from lextune.data.importers.task_rows import TASK_SHAPES
 from lextune.data.importers.turns import Unfit, Wrong, check_turns, read_messages, unknown_key
-from lextune.expert.task import OUTPUT
+from lextune.expert.tasks import OUTPUT
 from lextune.text.values import NULL, is_null
 
 ID = "id"
 LOG = "openai-log"
 
-Values = Mapping[str, Any]
-
-
-class Conversation(NamedTuple):
-    """What a row teaches: what is said, a user's message last, the answer to it, and one thought worse."""
-
-    messages: tuple[Message, ...]
-    answer: str
-    rejected: str | None = None
-
-
-class Shape(NamedTuple):
-    """One way to write a conversation as a row.
-
-    `keys` must be there, `optional` ones may; others are mistakes. Of an `open` shape the keys are only usual.
-    `read` raises Wrong for a row that is malformed, Unfit for one that is well formed and of no use.
-    """
-
-    name: str
-    keys: tuple[str, ...]
-    optional: tuple[str, ...]
-    read: Callable[[Values], Conversation]
-    open: bool = False
-
-
-def _text(values: Values, key: str, default: str | None = None) -> str:
-    value = values.get(key, default)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, str):
-        raise Wrong(f"{key!r} is not a string")
-    return value
-
 
 def _instruction(values: Values) -> Conversation:
-    instruction, given = _text(values, "instruction"), _text(values, "input", "")
+    instruction, given = text_of(values, "instruction"), text_of(values, "input", "")
     if not instruction.strip():
         raise Unfit("the instruction is empty")
-    system = _text(values, "system", "")
+    system = text_of(values, "system", "")
     messages = [Message(role="system", content=system)] if system else []
     history = values.get("history") or ()
     if not isinstance(history, list | tuple):
@@ -72,7 +41,7 @@ def _instruction(values: Values) -> Conversation:
             raise Wrong(f"history[{index}] is not a pair of texts")
         messages += [Message(role="user", content=pair[0]), Message(role="assistant", content=pair[1])]
     question = f"{instruction}\n\n{given}" if given else instruction
-    return Conversation((*messages, Message(role="user", content=question)), _text(values, "output"))
+    return Conversation((*messages, Message(role="user", content=question)), text_of(values, "output"))
 
 
 def _last_answer(messages: Sequence[Message], key: str) -> Conversation:
@@ -94,7 +63,7 @@ def _sharegpt(values: Values) -> Conversation:
     if values.get("tools"):
         raise Unfit("a conversation with tools")
     messages = read_messages(values["conversations"], "conversations", role="from", content="value")
-    system = _text(values, "system", "")
+    system = text_of(values, "system", "")
     if system:
         messages.insert(0, Message(role="system", content=system))
     return _last_answer(messages, "conversations")
@@ -159,6 +128,7 @@ def shapes(*, arguments: bool = False) -> dict[str, Shape]:
         Shape("sharegpt", ("conversations",), ("system", "tools"), _sharegpt),
         Shape("prompt-completion", ("prompt", "completion"), (), _prompt_completion),
         Shape("instruction", ("instruction", "output"), ("input", "system", "history"), _instruction),
+        *TASK_SHAPES,
     )
     return {shape.name: shape for shape in every}
 
@@ -254,9 +224,10 @@ def _check_texts(name: str, found: Conversation) -> None:
 
 
 def conversation_document(name: str, found: Conversation) -> Document:
-    """Return a conversation as a document whose one field `output` is labelled; an answer that is null has no parts.
+    """Return a conversation as a document whose field `output` is labelled; an answer that is null has no parts.
 
-    Its sha256 is of what is said before the answer: the question's UTF-8, or of all messages as JSON.
+    What its task's scorer wants beside the answer are further labels. Its sha256 is of what is said before the
+    answer: the question's UTF-8, or of all messages as JSON.
     """
     *turns, question = found.messages
     digest = hashlib.sha256(question.content.encode()).hexdigest()
@@ -271,5 +242,5 @@ def conversation_document(name: str, found: Conversation) -> Document:
         text=question.content,
         turns=tuple(turns),
         rejected=found.rejected,
-        labels={OUTPUT: label},
+        labels={OUTPUT: label, **{name: FieldLabel(parts=parts) for name, parts in found.labels}},
     )

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from lextune.core.artifacts import sha256_file, sha256_json
 from lextune.core.errors import DataError
+from lextune.core.mistakes import Mistake, refuse
 from lextune.core.records import Document, Drop
-from lextune.data.importers.report import Item, Mistake, refuse
+from lextune.data.importers.report import Item
 from lextune.text.reading.base import well_formed
 
 State = tuple[int, int, int]

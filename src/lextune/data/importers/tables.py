@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.errors import DataError, shorten
+from lextune.core.mistakes import Mistake
 from lextune.data.importers.jsonl import parse_json
 from lextune.data.importers.lines import MAX_LINE, Row, read_lines, stem, unchanged
-from lextune.data.importers.report import Mistake
 
-STRUCTURED = frozenset({"messages", "conversations", "history", "tools", "request", "response", "choices"})
+STRUCTURED = frozenset(
+    {"messages", "conversations", "history", "tools", "request", "response", "choices", "articles", "labels"}
+)
 """Columns whose cells are JSON where a table has only text."""
 
 MAX_UNPACKED = 1 << 30

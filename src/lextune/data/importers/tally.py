@@ -8,9 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 from lextune.core.errors import DataError, shorten
+from lextune.core.mistakes import SHOWN, Mistake, refuse
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Summary
-from lextune.data.importers.report import SHOWN, Mistake, Normalised, Reasons, line, refuse
+from lextune.data.importers.report import Normalised, Reasons, line
 
 READ_AS = "read_as"
 """The tag of a document that is of another kind than its file's name says: the kind."""

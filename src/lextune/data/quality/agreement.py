@@ -3,11 +3,10 @@
 A *unit* is one field of one text that at least two annotators assessed. For each field:
 
 - `agreement`: of the pairs of annotators of a unit, the share that says the same (present or absent), mean over units.
-- `kappa`: Cohen's kappa of presence, (observed - expected) / (1 - expected) agreement (Cohen 1960), where the field's
-  units have the same two annotators; undefined with more of them, and where both always say the same one thing.
-- `alpha`: Krippendorff's alpha of presence for nominal data, 1 - observed / expected disagreement, for any number of
-  annotators and with gaps (Krippendorff, Computing Krippendorff's Alpha-Reliability, 2011); undefined where all say
-  the same one thing.
+- `kappa`: Cohen's kappa of presence, where the field's units have the same two annotators; undefined with more of them,
+  and where both always say the same one thing.
+- `alpha`: Krippendorff's alpha of presence, for any number of annotators and with gaps; undefined where all say the
+  same one thing.
 - `quotes`: over pairs of annotators that both quote, the mean F1 of their quotes' words, counted with repetition, as
   SQuAD marks answers (Rajpurkar et al. 2016). Words and not offsets, because one in six quotes of CUAD stands in its
   contract more than once and tables do not say which place was meant.
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 from lextune.core.errors import DataError
 from lextune.core.records import Document, FieldLabel
 from lextune.data.quality import Read
+from lextune.expert.scoring.agreement import alpha, coincidence, kappa
 from lextune.expert.scoring.intervals import Array, Bootstrap, Score, ratio
 
 ALL = "all fields"
@@ -195,9 +195,7 @@ def _counts(labels: Sequence[FieldLabel]) -> Array:
     pairs = n * (n - 1) / 2
     counts[AGREEING] = (yes * (yes - 1) + no * (no - 1)) / 2 / pairs
     counts[UNIT] = 1
-    counts[ABSENT] = no * (no - 1) / (n - 1)
-    counts[MIXED] = yes * no / (n - 1)
-    counts[PRESENT] = yes * (yes - 1) / (n - 1)
+    (counts[ABSENT], counts[MIXED]), (_, counts[PRESENT]) = coincidence([no, yes])
     quoting = [label for label in labels if label.present]
     for one, other in combinations(quoting, 2):
         counts[F1] += quote_f1(one.parts, other.parts)
@@ -222,7 +220,7 @@ def _compare(names: Sequence[str], units: Sequence[Sequence[_Unit]], table: Arra
     def scores(statistic: Callable[[Array], Array], n: Sequence[int]) -> list[Score]:
         return bootstrap.scores(table, statistic, n)
 
-    agreed, kappa, alpha = (scores(statistic, sizes) for statistic in (_agreement, _kappa, _alpha))
+    agreed, kappas, alphas = (scores(statistic, sizes) for statistic in (_agreement, _kappa, _alpha))
     quotes = scores(_quotes, both)
     return [
         FieldAgreement(
@@ -230,8 +228,8 @@ def _compare(names: Sequence[str], units: Sequence[Sequence[_Unit]], table: Arra
             units=sizes[i],
             annotators=who[i],
             agreement=agreed[i],
-            kappa=kappa[i] if len(who[i]) == 2 else Score(None, None, None, sizes[i]),
-            alpha=alpha[i],
+            kappa=kappas[i] if len(who[i]) == 2 else Score(None, None, None, sizes[i]),
+            alpha=alphas[i],
             quotes=quotes[i],
         )
         for i, name in enumerate(names)
@@ -244,24 +242,13 @@ def _agreement(counts: Array) -> Array:
 
 def _kappa(counts: Array) -> Array:
     """Return Cohen's kappa of the table (neither, only the second, only the first, both)."""
-    neither, second, first, both = (counts[..., i] for i in (NEITHER, SECOND, FIRST, BOTH))
-    n = neither + second + first + both
-    # (observed - expected) / (1 - expected) with both sides multiplied by n squared
-    expected = (both + first) * (both + second) + (neither + second) * (neither + first)
-    chance = n * n - expected
-    return 1 - ratio((second + first) * n, chance)
+    return kappa(counts[..., NEITHER : BOTH + 1].reshape(*counts.shape[:-1], 2, 2))
 
 
 def _alpha(counts: Array) -> Array:
-    """Return Krippendorff's alpha from the coincidences of two categories.
-
-    A unit with m annotators adds, for each ordered pair of its labels, 1 / (m - 1) to the cell of their categories;
-    `mixed` is the cell absent-present, which equals present-absent. With n_0, n_1 the sums of the rows and n theirs,
-    alpha = 1 - (n - 1) mixed / (n_0 n_1).
-    """
-    absent, mixed, present = (counts[..., i] for i in (ABSENT, MIXED, PRESENT))
-    zeros, ones = absent + mixed, present + mixed
-    return 1 - ratio((zeros + ones - 1) * mixed, zeros * ones)
+    """Return Krippendorff's alpha; the cell present-absent of the coincidences equals absent-present."""
+    cells = counts[..., [ABSENT, MIXED, MIXED, PRESENT]]
+    return alpha(cells.reshape(*counts.shape[:-1], 2, 2))
 
 
 def _quotes(counts: Array) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 from lextune.core.errors import DataError, shorten
-from lextune.data.importers.labels import read_text
-from lextune.data.importers.report import Mistake, refuse
+from lextune.core.files import Row, read_sheet
+from lextune.core.mistakes import Mistake, refuse
 from lextune.data.quality import Read
 from lextune.data.quality.proportions import Stratum, stratified, wilson
 from lextune.data.quality.sampling import ABSENT, HASH, PRESENT, Chosen, Design, Plan, plan_sheet
@@ -31,13 +29,6 @@ _VERDICT: Mapping[str, Verdict] = {word: verdict for verdict, words in WORDS.ite
 _ID = re.compile(
     rf"(?P<sheet>(?P<design>random|strata)-(?P<n>\d{{1,9}})-(?P<seed>\d{{1,18}})-(?P<hash>[0-9a-f]{{{HASH}}}))-\d+"
 )
-
-
-class Row(NamedTuple):
-    """A row of the CSV: where it stands (file:line), and its cells by column, without white space around them."""
-
-    where: str
-    cells: Mapping[str, str]
 
 
 class Judged(NamedTuple):
@@ -107,7 +98,11 @@ def read_verdicts(path: Path, read: Read, dataset: str) -> SpotCheck:
             unknown one, a row twice, missing, of another sheet, or with a changed label (one error for all of them,
             with their number and the first five).
     """
-    rows = _rows(path)
+    lacking = "give the CSV that `lextune data spotcheck --csv` wrote, with its header"
+    needed = [column for column in COLUMNS if column not in ("quote", "note")]
+    rows = read_sheet(path, needed, "a spot-check sheet", lacking)
+    if not rows:
+        raise DataError("the sheet has no rows", where=str(path), do=DO)
     sheet = _sheet(path, rows, dataset)
     plan = plan_sheet(read, dataset, n=int(sheet["n"]), seed=int(sheet["seed"]), design=cast(Design, sheet["design"]))
     mistakes = list[Mistake]()
@@ -128,31 +123,6 @@ def read_verdicts(path: Path, read: Read, dataset: str) -> SpotCheck:
     if mistakes:
         raise refuse(mistakes, str(path), DO)
     return estimate(plan, [judged[chosen.id] for chosen in plan.chosen])
-
-
-def _rows(path: Path) -> list[Row]:
-    """Return the rows that are not empty."""
-    _, text = read_text(path)
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        names = [name.strip().casefold() for name in next(reader, [])]
-        lacking = [name for name in COLUMNS if name not in names and name not in ("quote", "note")]
-        if lacking:
-            raise DataError(
-                f"no column {lacking[0]!r}: not a spot-check sheet",
-                where=f"{path}:1",
-                do="give the CSV that `lextune data spotcheck --csv` wrote, with its header",
-            )
-        rows = [(f"{path.name}:{reader.line_num}", row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise DataError(f"not CSV: {error}", where=str(path), do="save the sheet as CSV in UTF-8") from None
-    width = len(names)
-    cut = [Row(where, dict(zip(names, [*map(str.strip, row), *[""] * width], strict=False))) for where, row in rows]
-    if not cut:
-        raise DataError("the sheet has no rows", where=str(path), do=DO)
-    return cut
 
 
 def _sheet(path: Path, rows: Sequence[Row], dataset: str) -> Mapping[str, str]:

@@ -6,7 +6,7 @@
 Every score is a `Score`: value, 95 % interval over documents, and n. What n counts: pairs for field scores,
 ContractEval's F1 and F2; fields for the macro means; pairs with gold for Jaccard and the false-null rate;
 pairs without gold for the invented rate; quotes, generations and candidates for the grounded rate, the
-valid-JSON rate and the ECE; gold parts for AUPR and precision at 80 % recall.
+valid-JSON rate and the ECE; answers for AURC; gold parts for AUPR and precision at 80 % recall.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from lextune.core.records import Document, Prediction
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.scoring import contracteval, fields, ranking
+from lextune.expert.scoring.curves import Curves, answers, aurc, draw_curves
 from lextune.expert.scoring.intervals import (
     Array,
     Bootstrap,
@@ -31,9 +32,7 @@ from lextune.expert.scoring.intervals import (
     ratio,
 )
 from lextune.expert.scoring.pairs import Scored, grounded, not_assessed, scored
-
-UNKNOWN_TYPE = "unknown"
-"""The slice of documents without a contract type."""
+from lextune.expert.scoring.slices import TAGS, Slice, SliceScores, dimensions, score_slices
 
 
 @dataclass(frozen=True)
@@ -76,22 +75,12 @@ class ContractEvalScores:
 
 
 @dataclass(frozen=True)
-class SliceScores:
-    """One field, or one type of contract: `n_present` of its pairs have gold."""
-
-    n_documents: int
-    n_present: int
-    field_f1: Score
-    contracteval_f1: Score
-    jaccard: Score
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """All scores of one system on one set of documents.
 
     `n_not_assessed` counts the labelled pairs that the release does not assess, which are not scored.
-    `seconds_per_document` and `contracts_per_hour` are None where no time was recorded.
+    `seconds_per_document` and `contracts_per_hour` are None where no time was recorded. `slices` holds the parts of
+    the documents by dimension and value (see `scoring.slices`), `curves` what is plotted.
     """
 
     n_documents: int
@@ -101,6 +90,7 @@ class Evaluation:
     aupr: Score
     precision_at_80_recall: Score
     ece: Score
+    aurc: Score
     valid_json_rate: Score
     grounded_rate: Score
     invented_rate: Score
@@ -109,6 +99,8 @@ class Evaluation:
     contracts_per_hour: float | None
     by_field: dict[str, SliceScores]
     by_contract_type: dict[str, SliceScores]
+    slices: dict[str, dict[str, Slice]]
+    curves: Curves
 
     def as_json(self) -> dict[str, Any]:
         """Return the evaluation as plain JSON types."""
@@ -116,7 +108,12 @@ class Evaluation:
 
 
 def score(
-    documents: Sequence[Document], predictions: Sequence[Prediction], schema: Schema, *, seed: int = 0
+    documents: Sequence[Document],
+    predictions: Sequence[Prediction],
+    schema: Schema,
+    *,
+    seed: int = 0,
+    tags: Sequence[str] = TAGS,
 ) -> Evaluation:
     """Mark predictions against labels.
 
@@ -125,6 +122,7 @@ def score(
         predictions: one for each document, in any order.
         schema: the fields to score; pairs without a label or in `not_assessed` are not scored.
         seed: of the resamples behind the intervals.
+        tags: names of the documents' tags that they are sliced by besides.
 
     Raises:
         DataError: no documents, or documents and predictions do not match one to one.
@@ -134,12 +132,14 @@ def score(
     bootstrap = Bootstrap(n_documents, seed=seed)
     judged = fields.counts(data.pairs, n_documents, n_fields)
     marked = contracteval.counts(data.pairs, n_documents, n_fields)
-    ranked = _ranked(data, bootstrap)
+    ranks, found = ranking.rank(data), answers(data.pairs)
+    ranked = _ranked(data, ranks, bootstrap)
     rates = _rates(data, bootstrap)
     seconds = sum(p.usage.seconds for p in data.predictions)
     used = sum(p.usage.prompt_tokens + p.usage.generated_tokens for p in data.predictions)
     overall = marked.sum(axis=1)
     n_absent = int(overall[:, contracteval.ABSENT].sum())
+    slices = score_slices(dimensions(data.documents, tags), judged, marked, seed=seed)
     return Evaluation(
         n_documents=n_documents,
         n_not_assessed=data.n_not_assessed,
@@ -148,6 +148,7 @@ def score(
         aupr=ranked["aupr"],
         precision_at_80_recall=ranked["precision"],
         ece=ranked["ece"],
+        aurc=bootstrap.of_weights(aurc(found), len(found.row)),
         valid_json_rate=rates["valid"],
         grounded_rate=rates["grounded"],
         invented_rate=bootstrap.score(overall, contracteval.invented_rate, n_absent),
@@ -155,7 +156,9 @@ def score(
         tokens_per_document=used / n_documents,
         contracts_per_hour=3600.0 * n_documents / seconds if seconds else None,
         by_field=_by_field(data, judged, marked, bootstrap),
-        by_contract_type=_by_contract_type(data, judged, marked, seed),
+        by_contract_type={value: one.scores() for value, one in slices["contract_type"].items()},
+        slices=slices,
+        curves=draw_curves(ranks, found, bootstrap),
     )
 
 
@@ -225,9 +228,8 @@ def _contracteval_scores(overall: Array, bootstrap: Bootstrap) -> ContractEvalSc
     )
 
 
-def _ranked(data: Scored, bootstrap: Bootstrap) -> dict[str, Score]:
+def _ranked(data: Scored, ranks: ranking.Ranking, bootstrap: Bootstrap) -> dict[str, Score]:
     """Return the scores of ranked candidates; undefined for a system that answers but ranks nothing."""
-    ranks = ranking.rank(data)
     n_gold, n_ranked = int(ranks.gold.sum()), len(ranks.row)
     if not n_ranked and any(pair.answer is not None for pair in data.pairs):
         nothing = Score(None, None, None, n_gold)
@@ -280,22 +282,3 @@ def _by_field(data: Scored, judged: Array, marked: Array, bootstrap: Bootstrap) 
         for i, (field, scores) in enumerate(zip(data.fields, columns, strict=True))
         if assessed[i]
     }
-
-
-def _by_contract_type(data: Scored, judged: Array, marked: Array, seed: int) -> dict[str, SliceScores]:
-    """Return the scores of every type of contract, in alphabetical order."""
-    kinds = [document.contract_type or UNKNOWN_TYPE for document in data.documents]
-    slices = {}
-    for kind in sorted(set(kinds)):
-        rows = np.array([one == kind for one in kinds])
-        bootstrap = Bootstrap(int(rows.sum()), seed=seed)
-        pooled = marked[rows].sum(axis=1)
-        n_pairs, n_present = int(_assessed(pooled).sum()), int(pooled[:, contracteval.PRESENT].sum())
-        slices[kind] = SliceScores(
-            n_documents=bootstrap.n_documents,
-            n_present=n_present,
-            field_f1=bootstrap.score(judged[rows].sum(axis=1), fields.f1, n_pairs),
-            contracteval_f1=bootstrap.score(pooled, contracteval.f1, n_pairs),
-            jaccard=bootstrap.score(pooled, contracteval.jaccard, n_present),
-        )
-    return slices

@@ -83,7 +83,7 @@ def asked(items: Sequence[Item], codec: Codec) -> list[Asked]:
     """Return items as the model is asked them: by its own chat template.
 
     The token that ends an answer is left out: models are used to whole sentences, and whether one would stop after a
-    word says nothing of what it knows (SmolLM2-135M: 0.38 of the items right with it, 0.47 without).
+    word says nothing of what it knows (SmolLM2-135M, 64 items: 0.38 right with it, 0.47 without).
     """
     out = []
     for item in items:

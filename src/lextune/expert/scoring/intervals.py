@@ -8,6 +8,7 @@ documents x counts.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -102,13 +103,19 @@ class Bootstrap:
         return Score(float(value), low, high, n)
 
 
+@functools.lru_cache(maxsize=2)
 def draw(n_documents: int, *, seed: int, rounds: int) -> Array:
-    """Return rounds x documents weights: how often a document is in a resample; a row sums to documents."""
+    """Return rounds x documents weights: how often a document is in a resample; a row sums to documents.
+
+    All tests on one set of documents share them, so that they are kept; they cannot be written to.
+    """
     if n_documents == 0:
         return np.zeros((rounds, 0))
     generator = np.random.default_rng(seed)
     share = np.full(n_documents, 1.0 / n_documents)
-    return generator.multinomial(n_documents, share, size=rounds).astype(np.float64)
+    weights = generator.multinomial(n_documents, share, size=rounds).astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def percentiles(resampled: Array) -> tuple[float | None, float | None]:

@@ -67,7 +67,7 @@ def scored(
     Raises:
         DataError: no documents, or documents and predictions do not match one to one.
     """
-    by_id = _matched(documents, predictions)
+    by_id = matched(documents, predictions)
     skipped = not_assessed(predictions) | (skip or frozenset())
     pairs, left_out = [], 0
     for row, document in enumerate(documents):
@@ -121,7 +121,12 @@ def answer_text(document: Document, answer: FieldAnswer) -> str:
     return "\n".join(parts)
 
 
-def _matched(documents: Sequence[Document], predictions: Sequence[Prediction]) -> dict[str, Prediction]:
+def matched(documents: Sequence[Document], predictions: Sequence[Prediction]) -> dict[str, Prediction]:
+    """Return the predictions by the id of their document.
+
+    Raises:
+        DataError: no documents, or documents and predictions do not match one to one.
+    """
     if not documents:
         raise DataError("no documents to score", where="score", do="give at least one annotated document")
     ids, answered = [document.id for document in documents], [p.document_id for p in predictions]

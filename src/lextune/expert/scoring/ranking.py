@@ -93,6 +93,12 @@ def precision_at_recall(ranking: Ranking, wanted: float = RECALL) -> Callable[[A
     return _over_curve(ranking, at)
 
 
+def curve(ranking: Ranking) -> tuple[Array, Array]:
+    """Return the monotone precision and the recall at every distinct confidence, from recall 0, precision 1."""
+    precision, recall = _curve(ranking, np.ones((1, len(ranking.gold))))
+    return precision[0], recall[0]
+
+
 def calibration_table(ranking: Ranking) -> Array:
     """Return documents x (bins x (predictions, confidence, right)), for `ece`."""
     table = np.zeros((len(ranking.gold), BINS, 3))
@@ -181,6 +187,11 @@ def _over_curve(ranking: Ranking, reduce: Callable[[Array, Array], Array]) -> Ca
 
 
 def _reduced(ranking: Ranking, weights: Array, reduce: Callable[[Array, Array], Array]) -> Array:
+    return np.where(weights @ ranking.gold > 0, reduce(*_curve(ranking, weights)), np.nan)
+
+
+def _curve(ranking: Ranking, weights: Array) -> tuple[Array, Array]:
+    """Return monotone precision and recall, rounds x (1 + distinct confidences)."""
     drawn = weights[:, ranking.row]
     tp = np.cumsum(drawn * ranking.hits, axis=1)[:, ranking.last]
     fp = np.cumsum(drawn * ranking.miss, axis=1)[:, ranking.last]
@@ -191,5 +202,4 @@ def _reduced(ranking: Ranking, weights: Array, reduce: Callable[[Array, Array], 
     start = np.ones((len(weights), 1))
     precision = np.concatenate([start, precision], axis=1)
     recall = np.concatenate([start - 1.0, recall], axis=1)
-    monotone = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return np.where(gold > 0, reduce(monotone, recall), np.nan)
+    return np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1], recall

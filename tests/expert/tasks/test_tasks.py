@@ -12,7 +12,7 @@ from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.expert.point import ChatExample
 from lextune.expert.quoting import Absent
 from lextune.expert.schema import Schema, load_schema
-from lextune.expert.task import TASKS, as_chats, get_task, instruction_document
+from lextune.expert.tasks import TASKS, as_chats, get_task, instruction_document
 from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig, WindowExample
 
@@ -70,13 +70,17 @@ def test_an_instruction_comes_after_what_was_said_before(tiny_base: Path) -> Non
 
 
 def test_no_such_task() -> None:
-    with pytest.raises(RecipeError, match=r"task: no task 'translation'\n.*clause-extraction, instruction"):
-        get_task("translation")
+    with pytest.raises(RecipeError, match=r"task: no task 'summary'\n.*clause-extraction, instruction, classification"):
+        get_task("summary")
 
 
 @pytest.mark.parametrize(
     ("task", "strategy", "known"),
-    [("clause-extraction", "prose", "tag or point or text"), ("instruction", "tag", "text")],
+    [
+        ("clause-extraction", "prose", "tag or point or text"),
+        ("instruction", "tag", "text"),
+        ("translation", "point", "text"),
+    ],
 )
 def test_no_such_strategy(task: str, strategy: str, known: str) -> None:
     message = rf"train.strategy: the task {task} has no strategy '{strategy}'\n.*use {known}"

@@ -1,0 +1,70 @@
+"""Releases: from the folder that is shipped to the expert that answers as it is served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lextune.core.artifacts import Artifact
+from lextune.core.errors import ArtifactError
+from lextune.expert.answering import Expert, Identity
+from lextune.expert.build import build_expert, load_model
+from lextune.expert.cleaned import CleanedExpert
+from lextune.expert.schema import load_schema
+from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
+from lextune.expert.windowing import WindowConfig
+from lextune.expert.writing import WritingExpert
+from lextune.text.cleaning import CleanOptions
+
+
+def find_release(path: Path) -> Path:
+    """Return the release folder that a path names: itself, or the one of a finished run.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    if not path.exists():
+        raise ArtifactError(
+            "no such release", where=str(path), do="give --release a release's folder; `lextune demo` makes runs/demo"
+        )
+    note = path / "run.json"
+    unfinished = (path / ".lock").is_file() and not note.is_file()
+    if not unfinished and not note.is_file():
+        return path
+    steps = {} if unfinished else _finished_steps(note)
+    if "bundle" not in steps:
+        raise ArtifactError("this run has no release yet", where=str(path), do="run its recipe to the end")
+    return path / str(steps["bundle"])
+
+
+def _finished_steps(note: Path) -> dict[str, Any]:
+    try:
+        steps = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError:
+        steps = None
+    if not isinstance(steps, dict):
+        raise ArtifactError("unreadable run.json", where=str(note), do="run the recipe again: it is written anew")
+    return steps
+
+
+def release_expert(
+    release: Artifact, engine: str | None = None
+) -> tuple[Expert | WritingExpert | CleanedExpert, dict[str, Any]]:
+    """Return the expert that a release is, as it is served, and its `release.json`.
+
+    Args:
+        release: a sealed release.
+        engine: `openvino` or `transformers`; by default the one the release was measured with.
+    """
+    info = release.json("release.json")
+    expert = build_expert(
+        load_model(release.path, engine or info["engine"]),
+        load_schema(str(release.path / "schema.yaml")),
+        Thresholds.load(release.path / THRESHOLDS_FILE),
+        WindowConfig(**info["window"]),
+        Identity(info["name"], info["weights"], info["strategy"]),
+    )
+    if info.get("clean") and isinstance(expert, Expert):
+        return CleanedExpert(expert, CleanOptions(**info["clean"])), info
+    return expert, info

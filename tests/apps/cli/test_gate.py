@@ -1,0 +1,126 @@
+"""`lextune gate` on the folder of a run: the table, the verdict that is kept, and exit 1 with the reasons."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lextune.core.artifacts import Artifact, ArtifactStore, write_atomic
+
+LEAF = {"value": 0.8, "low": 0.75, "high": 0.85, "n": 9}
+
+
+def make(run: Path, stage: str, files: dict[str, Any], *, config: Any = None, **inputs: Artifact) -> Artifact:
+    """Seal an artifact of a stage in a run."""
+    header = {"kind": stage, "stage": stage, "stage_version": 1, "config": config or {}, "seed": 3}
+    header["inputs"] = {name: artifact.hash for name, artifact in inputs.items()}
+    header["parents"] = {name: artifact.path.name for name, artifact in inputs.items()}
+
+    def fill(folder: Path) -> dict[str, Any]:
+        for name, content in files.items():
+            write_atomic(folder / name, json.dumps(content))
+        return {}
+
+    key = ArtifactStore.key(stage, 1, [config, files], 3, header["inputs"])
+    return ArtifactStore(run).build(header, key, fill)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run that was scored and never gated."""
+    folder = tmp_path / "runs" / "try"
+    folder.mkdir(parents=True)
+    model = make(folder, "merge", {"model.json": {}})
+    arm = {"n_documents": 9, "field": {"micro": {"f1": LEAF}}}
+    header_kind = {"evaluation.json": {"model_hash": model.hash, "tuned": "tuned", "arms": {"tuned": arm}}}
+    make(folder, "score", header_kind, model=model)
+    return folder
+
+
+def test_limits_that_are_held(cli: Callable[..., Any], run: Path) -> None:
+    found = cli("gate", run, "--set", "gate.f1_at_least=0.7")
+    assert (found.code, found.err) == (0, "")
+    assert "field F1 is 0.800: at least 0.700" in found.out
+    (kept,) = run.glob("gate-*")
+    verdict = Artifact.open(kept, kind="verdict").json("verdict.json")
+    assert f"verdict: pass, of the weights {verdict['weights'][:12]} ({kept})" in found.out
+    assert Artifact.open(kept).manifest.parents["evaluation"] == next(run.glob("score-*")).name
+    again = cli("gate", run)  # the limits are those of the last time
+    assert (again.code, again.out) == (0, found.out)
+    assert len(list(run.glob("gate-*"))) == 1
+
+
+def test_a_limit_that_is_not_held_is_exit_1_with_the_reasons(cli: Callable[..., Any], run: Path) -> None:
+    words = ("gate", run, "--set", "gate.f1_at_least=0.9", "--set", "gate.forgetting_at_most=0.05")
+    found = cli(*words)
+    assert found.code == 1
+    assert found.err == (
+        f"error: {run}: the gate said no\n"
+        "  - field F1 is 0.800: not at least 0.900\n"
+        "  - forgetting cannot be checked: general ability was not measured\n"
+    )
+    assert found.out.split()[found.out.split().index("NO") + 1] == "f1_at_least"
+    shown = cli(*words, "--json")
+    assert shown.code == 1
+    assert shown.json()["verdict"] == "fail"
+    assert shown.json()["artifact"] == str(next(run.glob("gate-*")))
+
+
+def test_general_ability_of_these_weights_is_read(cli: Callable[..., Any], run: Path) -> None:
+    model = Artifact.open(next(run.glob("merge-*")))
+    other = make(run, "elsewhere", {"x.json": 1})
+    score = {"base": {"accuracy": LEAF}, "paired": {"low": -0.1, "high": 0.1}}
+    make(run, "forgetting", {"general.json": {"items": {**score, "tuned": {"accuracy": LEAF}}}}, model=model)
+    lost = {"accuracy": {**LEAF, "value": 0.1}}
+    make(run, "forgetting", {"general.json": {"items": {**score, "tuned": lost}}}, model=other)
+    found = cli("gate", run, "--set", "gate.forgetting_at_most=0.05")
+    assert found.code == 0, found.err
+    assert "0.800 before, 0.800 after" in found.out
+
+
+def test_the_recipes_limits_can_be_overridden(cli: Callable[..., Any], run: Path) -> None:
+    make(run, "gate", {"verdict.json": {}}, config={"gate": {"f1_at_least": 0.9, "better_than": ["linear"]}})
+    assert cli("gate", run).code == 1
+    found = cli("gate", run, "--set", "gate.f1_at_least=0.7", "--set", "gate.better_than=[]")
+    assert found.code == 0, found.err
+
+
+def test_no_limits_at_all_is_ungated(cli: Callable[..., Any], run: Path) -> None:
+    make(run, "gate", {"verdict.json": {}}, config={"gate": {}})
+    found = cli("gate", run)
+    assert (found.code, found.err) == (0, "")
+    assert "the recipe sets no limits for a gate" in found.out
+    assert "verdict: ungated" in found.out
+
+
+def test_the_users_mistakes_are_told(cli: Callable[..., Any], run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    score = next(run.glob("score-*"))
+    for words, message in (
+        (("gate", "nowhere"), "nowhere: no such folder\n  -> give a run's folder; `lextune run RECIPE --until score`"),
+        (("gate", "empty"), "empty: no evaluation here\n  -> give a run's folder"),
+        (
+            ("gate", run),
+            f"{run}: no limits are known: the gate of this run was never asked\n"
+            "  -> run its recipe to the end, or give limits: --set gate.f1_at_least=0.7",
+        ),
+        (
+            ("gate", run, "--set", "gate.f1_at_lest=1"),
+            "gate.f1_at_lest: unknown setting; did you mean 'f1_at_least'?",
+        ),
+        (("gate", run, "--set", "gate.f1_at_least=7"), "gate.f1_at_least: input should be less than or equal to 1"),
+    ):
+        found = cli(*words)
+        assert found.code == 2
+        assert message in found.err
+    shutil.rmtree(next(run.glob("merge-*")))
+    found = cli("gate", run, "--set", "gate.f1_at_least=0.7")
+    assert (found.code, found.err) == (
+        2,
+        f"error: {score}: the model of this evaluation is gone, or is not what it was\n  -> run the recipe again\n",
+    )

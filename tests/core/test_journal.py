@@ -1,0 +1,50 @@
+"""A journal: what was added is there after a kill, whole rows only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from lextune.core.errors import MachineError
+from lextune.core.journal import Journal
+
+
+class Row(BaseModel):
+    text: str
+
+
+def test_what_was_added_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "rows.jsonl"
+    journal = Journal(path, Row)
+    assert list(journal) == []
+    for text in ("one", "two\nlines", "é"):
+        journal.add(Row(text=text))
+    assert [row.text for row in Journal(path, Row)] == ["one", "two\nlines", "é"]
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5), st.integers(min_value=0))
+def test_a_file_cut_anywhere_holds_the_whole_rows_before_the_cut(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], cut: int
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "rows.jsonl"
+    journal = Journal(path, Row)
+    for text in texts:
+        journal.add(Row(text=text))
+    raw = path.read_bytes()
+    kept = raw[: cut % (len(raw) + 1)]
+    path.write_bytes(kept)
+    again = Journal(path, Row)
+    whole = kept.count(b"\n")
+    assert [row.text for row in again] == texts[:whole]
+    again.add(Row(text="next"))
+    assert [row.text for row in Journal(path, Row)] == [*texts[:whole], "next"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MachineError, match="cannot write"):
+        Journal(tmp_path / "file" / "rows.jsonl", Row)
