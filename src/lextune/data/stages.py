@@ -217,5 +217,5 @@ def _facts(config: ExamplesConfig, train: Pool, plan: Plan) -> Facts:
 STAGES = (
     Stage("documents", 3, (), DocumentsConfig, run_documents, "documents"),
     Stage("split", 2, ("documents",), SplitStageConfig, run_split, "split"),
-    Stage("examples", 3, ("split",), ExamplesConfig, run_examples, "examples"),
+    Stage("examples", 4, ("split",), ExamplesConfig, run_examples, "examples"),
 )

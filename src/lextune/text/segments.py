@@ -18,10 +18,14 @@ from lextune.core.records import Span
 MAX_SENTENCE = 700  # characters; a longer one is cut at its clauses
 _BLANK = re.compile(r"\n[ \t\r\f\v\u00a0]*(?:\n\s*)+|\f\s*")
 _GAP = re.compile(r"(?<=\S)[ \t\u00a0]{4,}(?=[A-Z\d(\"“])")
+_DATE = (
+    r"\d{1,2}\s+(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+    r"\s+\d{4}\b"  # as the British write it: no clause 5 about January
+)
 _STARTS_CLAUSE = re.compile(
     r"[ \t\u00a0]*(?:"
     r"(?:ARTICLE|Article|SECTION|Section|Clause|CLAUSE|SCHEDULE|Schedule|EXHIBIT|Exhibit|ANNEX|Annex)\s+[\dIVXLA-Z]+\b"
-    r"|\d{1,2}(?:\.\d{1,2}){0,3}[.)]?\s+(?=[A-Z\"“(])"
+    rf"|(?!{_DATE})\d{{1,2}}(?:\.\d{{1,2}}){{0,3}}[.)]?\s+(?=[A-Z\"“(])"
     r"|\(?(?:[a-z]{1,2}|[ivxl]{1,5}|\d{1,2})\)\s+"
     r"|[•●▪○*-]\s+)"
 )
@@ -33,11 +37,11 @@ _NO_END = re.compile(
 _SOFT = re.compile(r"(?<=[;:])\s+|(?<=,)\s+(?=(?:and|or|provided|except|which|unless|including)\b)")
 # Possessive \s*+ below: optional parts with white space on both sides would be tried in cubic many ways.
 _HEADING = re.compile(
-    r"^\s*+(?:ARTICLE|Article|SECTION|Section)?\s*+[\dIVXL]{0,5}(?:\.\d+){0,3}[.):]?\s*+"
+    r"^\s*+(?:ARTICLE|Article|SECTION|Section|CLAUSE|Clause)?\s*+[\dIVXL]{0,5}(?:\.\d+){0,3}[.):]?\s*+"
     r"(?P<title>[A-Z][A-Za-z&,/'’\- ]{2,58}?)\s*+[.:]?\s*+$"
 )
 _LEAD = re.compile(
-    r"^\s*+(?:ARTICLE\s++\w+|Section\s++)?\s*+[\dIVXL]{0,5}(?:\.\d+){0,3}[.)]?\s*+"
+    r"^\s*+(?:ARTICLE\s++\w+|(?:Section|Clause)\s++)?\s*+[\dIVXL]{0,5}(?:\.\d+){0,3}[.)]?\s*+"
     r"(?P<title>[A-Z][A-Za-z&,/'’\- ]{2,58}?)\s*+[.:]\s"
 )
 

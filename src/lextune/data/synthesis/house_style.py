@@ -30,7 +30,7 @@ _RESPELLING = {
     "behaviour": "behavior",
     "organis": "organiz",
     "authoris": "authoriz",
-    "realis": "realiz",
+    "realise": "realize",
     "recognis": "recogniz",
     "criticis": "criticiz",
     "sterilis": "steriliz",
