@@ -112,6 +112,9 @@ def test_twins_to_learn_from_stand_between_the_split_and_its_examples_alone() ->
     assert steps["uk_twins"].config.uk_twins == 50
     readers = {name: step.inputs["split"] for name, step in steps.items() if "split" in step.inputs}
     assert {name for name, maker in readers.items() if maker == "uk_twins"} == {"examples"}
+    point = {"data": {"uk_twins": 50}, "train": {"strategy": "point"}, "dpo": {}}
+    kept = {step.stage.name: step for step in plan(changed(**point), "f")}["keep_out"]
+    assert kept.inputs["split"] == "uk_twins", "its families say whose twin is whose"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from lextune.core.records import Document, Prediction
 from lextune.expert.schema import Schema
 from lextune.expert.scoring import PairedTest, paired, score
 from lextune.expert.scoring.pairs import not_assessed, scored
+from lextune.expert.scoring.slices import TAGS
 from lextune.expert.tasks import Scorer, TaskOptions, get_task, paired_task, score_task
 
 YES_OR_NO = ("accuracy", "exact_match")  # metrics whose value for one document is right or wrong
@@ -44,12 +45,12 @@ class ClauseMarking:
 
     metric = "field F1"
 
-    def __init__(self, schema: Schema, seed: int) -> None:
-        self._schema, self._seed = schema, seed
+    def __init__(self, schema: Schema, seed: int, tags: Sequence[str] = TAGS) -> None:
+        self._schema, self._seed, self._tags = schema, seed, tags
 
     def score(self, documents: Sequence[Document], arm: Predictions) -> dict[str, Any]:
         """Return `Evaluation.as_json()`."""
-        return score(documents, list(arm), self._schema, seed=self._seed).as_json()
+        return score(documents, list(arm), self._schema, seed=self._seed, tags=self._tags).as_json()
 
     def paired(self, documents: Sequence[Document], a: Predictions, b: Predictions) -> PairedTest:
         """Return the paired test of micro field F1."""
@@ -97,7 +98,7 @@ class TaskMarking:
         }
 
 
-def marking_of(task: str, schema: Schema, options: TaskOptions, seed: int) -> Marking:
+def marking_of(task: str, schema: Schema, options: TaskOptions, seed: int, tags: Sequence[str] = TAGS) -> Marking:
     """Return what marks a task's answers.
 
     Args:
@@ -105,9 +106,10 @@ def marking_of(task: str, schema: Schema, options: TaskOptions, seed: int) -> Ma
         schema: its fields.
         options: of its scorer.
         seed: of the resamples behind the intervals.
+        tags: of documents, by which contracts are scored in parts too.
 
     Raises:
         DataError: a file that the options name is missing or wrong.
     """
     scorer = get_task(task).scorer(options)
-    return ClauseMarking(schema, seed) if scorer is None else TaskMarking(scorer, seed)
+    return ClauseMarking(schema, seed, tags) if scorer is None else TaskMarking(scorer, seed)

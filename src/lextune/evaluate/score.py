@@ -18,6 +18,7 @@ from lextune.evaluate.report import Example, Reply
 from lextune.evaluate.summary import ZERO_SHOT
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring.fields import judge
+from lextune.expert.scoring.slices import TAGS
 from lextune.expert.tasks import OUTPUT, TaskOptions, get_task
 
 CONTEXT = 160  # characters of the document shown around an example
@@ -32,6 +33,8 @@ class ScoreConfig(Config):
     """A built-in schema, or the path of a YAML file with one."""
     task_options: TaskOptions = TaskOptions()
     """Settings of the task's scorer."""
+    slice_tags: tuple[str, ...] = TAGS
+    """Tags of documents by which they are scored in parts, beside the standing ones."""
     machine_price: float = 0.0
     """What an hour of the machine that the arms ran on costs."""
     examples_per_kind: int = 6
@@ -47,7 +50,7 @@ def run_score(config: ScoreConfig, inputs: Inputs, out: Path, context: Context) 
     documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))
     arms = read_predictions(inputs["predictions"].path)
     fewer = read_predictions(inputs["base_predictions"].path)
-    marking = marking_of(config.task, schema, config.task_options, context.seed)
+    marking = marking_of(config.task, schema, config.task_options, context.seed, config.slice_tags)
     evaluation = evaluate_arms(documents, arms, fewer, marking)
     evaluation |= {"task": config.task, "model_hash": inputs["model"].hash}
     paid = inputs["base_predictions"].manifest.summary.get("costs", {})

@@ -17,6 +17,7 @@ from lextune.data.twins import TwinConfig
 from lextune.evaluate.gate import GateConfig
 from lextune.evaluate.judging.stage import JudgeConfig
 from lextune.evaluate.predict_base import Reference, Shots
+from lextune.expert.scoring.slices import TAGS
 from lextune.expert.tasks import TaskOptions
 from lextune.expert.thresholds import Aim
 from lextune.expert.weights import SMOLLM2
@@ -47,6 +48,8 @@ class EvaluateSettings(Config):
     """Other releases that read all held-out documents, by the name of their arm: a quantised one, another base's."""
     machine_price: float = Field(0.0, ge=0)
     """What an hour of this machine costs, for the price of a contract."""
+    slice_tags: tuple[str, ...] = TAGS
+    """Tags of contracts by which they are scored in parts, beside type, drafting, length and year."""
     judge: JudgeConfig | None = None
     """A language model that compares or marks what two arms answered; null for none."""
     forgetting: bool = False

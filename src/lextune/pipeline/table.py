@@ -168,7 +168,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         wires = {i: WIRES[i] for i in stage.inputs if wanted.get(i, True)}
         if name == "split" and recipe.clean is not None:
             wires["documents"] = "clean"
-        if name == "examples" and wanted["uk_twins"]:
+        if name in ("examples", "keep_out") and wanted["uk_twins"]:
             wires["split"] = "uk_twins"
         if name in ("sft", "search") and recipe.train.best_by == "loss":
             del wires["split"]  # it reads documents for the metric alone
