@@ -195,6 +195,17 @@ def test_the_report_stage(scored: Artifact, split: Artifact, seal: Callable[...,
     assert scored.manifest.created in page
     run_report(config, inputs, out, Context())
     assert (out / "report.html").read_text() == page
+    people = tmp_path / "blind.json"
+    with pytest.raises(DataError) as caught:
+        run_report(config.model_copy(update={"blind": people}), inputs, out, Context())
+    assert str(caught.value).startswith(
+        f"evaluate.blind: {people}: no result of a blind review\n  -> give the blind.json"
+    )
+    net = {"value": 0.25, "low": 0.0, "high": 0.5, "n": 4}
+    counts = {"n_items": 4, "raters": 2, "win": 2, "tie": 1, "loss": 1, "net": net, "agreement": {}}
+    people.write_text(json.dumps({"a": "tuned", "b": "base-zero-shot", **counts}))
+    run_report(config.model_copy(update={"blind": people}), inputs, out, Context())
+    assert "0.250" in (out / "report.html").read_text()
 
 
 def test_free_text_stands_beside_the_base_models() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from lextune.core.artifacts import read_jsonl, write_atomic
+from lextune.core.errors import DataError
 from lextune.core.provenance import machine, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -23,6 +26,8 @@ class ReportConfig(Config):
     """The release's name."""
     official_test: bool = False
     """Whether the test contracts are an official list's."""
+    blind: Path | None = None
+    """The file `blind.json` of a finished blind review; null for none."""
 
 
 def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -46,12 +51,24 @@ def run_report(config: ReportConfig, inputs: Inputs, out: Path, context: Context
         trace=tuple(lineage(inputs)),
         machine=f"{machine()}; " + ", ".join(f"{n} {v}" for n, v in versions.items()),
         official_test=config.official_test,
+        blind=None if config.blind is None else _blind(config.blind),
         **{part: inputs[name].json(file) for name, (part, file) in BESIDES.items() if name in inputs},
     )
     page = render_report(data)
     write_atomic(out / "report.html", page)
     write_atomic(out / "report.json", report_json(data))
     return {"characters": len(page)}
+
+
+def _blind(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise DataError(
+            "no result of a blind review",
+            where=f"evaluate.blind: {path}",
+            do="give the blind.json that `lextune review blind SESSION --results` writes",
+        ) from None
 
 
 BESIDES = {  # input: the part of the report that it is, and the file that holds it

@@ -52,6 +52,8 @@ class EvaluateSettings(Config):
     """Tags of contracts by which they are scored in parts, beside type, drafting, length and year."""
     judge: JudgeConfig | None = None
     """A language model that compares or marks what two arms answered; null for none."""
+    blind: Path | None = None
+    """The `blind.json` of a finished blind review of this run's answers, which the report shows; null for none."""
     forgetting: bool = False
     """Whether base and tuned model are asked what has nothing to do with law, for what tuning made the model forget."""
     lm_eval: tuple[str, ...] = ()

@@ -162,35 +162,42 @@ def _header(step: Step, recipe: Recipe, inputs: Mapping[str, Artifact]) -> tuple
     return header, ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
 
 
+NAMED = {  # what a config names by path -> the settings, from the outside in, that name it
+    "schema file": ("schema_name",),
+    "human preferences": ("human",),
+    "experts": ("experts",),
+    "rubric": ("rubric",),
+    "blind review": ("blind",),
+    "corpus": ("task_options", "corpus"),
+    "glossary": ("task_options", "glossary"),
+    "known citations": ("task_options", "citations"),
+    "mix file": ("mix", "source"),
+    "official test": ("split", "official_test"),
+}
+
+
 def _named_files(config: Config) -> dict[str, str]:
     """Return the hashes of what a config names by path: a stage is made again where its content is another."""
-    found = {}
-    schema, base = getattr(config, "schema_name", None), getattr(config, "base", None)
-    if schema is not None and Path(schema).is_file():
-        found["schema file"] = sha256_file(Path(schema))
+    named: dict[str, Any] = {what: _setting(config, *names) for what, names in NAMED.items()}
+    found = {what: sha256_file(Path(path)) for what, path in named.items() if path and Path(path).is_file()}
+    base, train = _setting(config, "base"), _setting(config, "train")
     if base is not None and Path(base).is_dir():
         model = resolve_base(base)
         found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
-    train = getattr(config, "train", None)
     if train is not None and train.init_adapter is not None:
         weights = Path(train.init_adapter) / ADAPTER_WEIGHTS
         if weights.is_file():
             found["init adapter"] = sha256_file(weights)
-    human_file = getattr(config, "human", None)
-    if human_file is not None and Path(human_file).is_file():
-        found["human preferences"] = sha256_file(Path(human_file))
-    experts = getattr(config, "experts", None)
-    if experts is not None and Path(experts).is_file():
-        found["experts"] = sha256_file(Path(experts))
-    for name, folder in getattr(config, "releases", {}).items():
+    for name, folder in (_setting(config, "releases") or {}).items():
         found[f"release {name}"] = Artifact.open(find_release(folder), kind="release").hash
-    mix = getattr(config, "mix", None)
-    if mix is not None and mix.share and Path(mix.source).is_file():
-        found["mix file"] = sha256_file(Path(mix.source))
-    split = getattr(config, "split", None)
-    if split is not None and split.official_test is not None and split.official_test.is_file():
-        found["official test"] = sha256_file(split.official_test)
     return found
+
+
+def _setting(config: Any, *names: str) -> Any:
+    """Return what lies under these names, None where there is nothing."""
+    for name in names:
+        config = getattr(config, name, None)
+    return config
 
 
 def _forget(staging: Path) -> None:
