@@ -139,3 +139,41 @@ def test_the_stage() -> None:
         "judgement",
     )
     assert all(field.description for field in JudgeConfig.model_fields.values())
+
+
+def careful(body: dict[str, Any]) -> str:
+    """Say that what is good follows from the context, and that the rest does not."""
+    asked = body["messages"][-1]["content"]
+    if asked.startswith("Cut the answer"):
+        return json.dumps({"statements": [asked.rsplit("Answer: ", 1)[1]]})
+    if asked.startswith("Say of each"):
+        return json.dumps({"verdicts": [int("good" in asked)]})
+    return json.dumps({"questions": ["question"], "noncommittal": False})
+
+
+def test_faithfulness_of_both_arms(
+    endpoint: Start, inputs: dict[str, Artifact], seal: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    label = {"output": FieldLabel(parts=("gold",), answer="gold"), "context": FieldLabel(parts=("It says so.",))}
+    documents = [Document(id=str(n), name=str(n), sha256="0", text=f"question {n}", labels=label) for n in range(N)]
+    split = seal("split", lambda folder: write_jsonl(folder / "test.jsonl", documents) and None)
+    server = endpoint(careful)
+    config = JudgeConfig.model_validate(
+        {"endpoints": [{"url": server.url, "model": "m"}], "items": 10, "kind": "faithfulness"}
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = run_judge(config, {**inputs, "split": split}, out, Context())
+    assert summary == {"n_in": N, "n_out": 10, "n_dropped": 2, "judge": "m"}
+    found = json.loads((out / "judge.json").read_text())
+    assert found["scores"]["tuned"]["faithfulness"]["value"] == 1.0
+    assert found["scores"]["base-zero-shot"]["faithfulness"]["value"] == 0.0
+    assert found["paired"]["difference"] == 1.0
+    assert found["n"] == found["paired"]["n_documents"] == 10
+    assert "TF-IDF" in found["similarity"]
+    asked = len(server.seen)
+    run_judge(config, {**inputs, "split": split}, out, Context())
+    assert len(server.seen) == asked, "kept beside the artifacts"
+    two = config.model_copy(update={"endpoints": config.endpoints * 2, "experts": "marks.csv"})
+    with pytest.raises(RecipeError, match="faithfulness is judged by one model"):
+        run_judge(two, {**inputs, "split": split}, out, Context())

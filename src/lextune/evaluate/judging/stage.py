@@ -16,6 +16,7 @@ from lextune.core.recipe import Config
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.judging.agreement import compare_judges, read_experts
+from lextune.evaluate.judging.faithful import judge_faithfulness
 from lextune.evaluate.judging.items import Item, items_of
 from lextune.evaluate.judging.marking import Marking, judge_answers
 from lextune.evaluate.judging.pairwise import Comparison, judge_pairs
@@ -24,6 +25,8 @@ from lextune.evaluate.judging.verdicts import MAX_TOKENS, QUIET, Told
 from lextune.expert.engines.base import Chatter
 from lextune.expert.engines.cached import CachedChat
 from lextune.expert.engines.openai_ import Endpoint, OpenAiChat
+from lextune.expert.tasks import TaskOptions
+from lextune.expert.tasks.statute_qa import corpus_of
 
 Kind = Literal["pairwise", "rubric"]
 ANSWERS = "judge-answers.jsonl"  # beside the artifacts: what a judge said is paid for once
@@ -34,8 +37,11 @@ class JudgeConfig(Config):
 
     endpoints: tuple[Endpoint, ...] = Field(min_length=1)
     """The judge models; where there are several, `experts` decides between them."""
-    kind: Kind = "pairwise"
-    """`pairwise`, which of two answers is better, or `rubric`, points for each answer."""
+    kind: Kind | Literal["faithfulness"] = "pairwise"
+    """`pairwise`, which of two answers is better; `rubric`, points for each answer; or `faithfulness`, whether what
+    each states follows from its context, and whether it answers the question (`statute-qa`)."""
+    corpus: str | None = None
+    """`faithfulness`: the file of articles that are the context of rows without one, or `auto` for this package's."""
     rubric: str = "legal"
     """What counts: a built-in rubric, or the path of a YAML file."""
     a: str = "tuned"
@@ -61,6 +67,8 @@ def run_judge(config: JudgeConfig, inputs: Inputs, out: Path, context: Context) 
         raise RecipeError(f"{len(config.endpoints)} judges, and nothing to choose one by", where="judge", do=do)
     documents = list(read_jsonl(inputs["split"].file("test.jsonl"), Document))
     a, b = (_arm(inputs, name) for name in (config.a, config.b))
+    if config.kind == "faithfulness":
+        return _faithful(config, documents, a, b, out, context)
     found = items_of(documents, a, b)
     items = random.Random(f"{context.seed} judged").sample(found, min(config.items, len(found)))
     results: dict[str, tuple[Endpoint, Comparison | Marking]] = {}
@@ -83,6 +91,28 @@ def run_judge(config: JudgeConfig, inputs: Inputs, out: Path, context: Context) 
         **{"not_drawn": len(found) - len(items), "invalid": report["invalid"], "too_long": report["too_long"]},
         "judge": chosen,
     }
+
+
+def _faithful(
+    config: JudgeConfig,
+    documents: list[Document],
+    a: list[Prediction],
+    b: list[Prediction],
+    out: Path,
+    context: Context,
+) -> Summary:
+    if len(config.endpoints) > 1:
+        raise RecipeError("faithfulness is judged by one model", where="judge.endpoints", do="leave one endpoint")
+    (endpoint,) = config.endpoints
+    answered = {one.document_id for one in b}
+    shared = [document for document in documents if document.id in answered]
+    drawn = random.Random(f"{context.seed} judged").sample(shared, min(config.items, len(shared)))
+    chat = CachedChat(OpenAiChat(endpoint), out.parent / ANSWERS)
+    corpus = corpus_of(TaskOptions(corpus=config.corpus))
+    report = judge_faithfulness(drawn, ((config.a, a), (config.b, b)), chat, corpus, seed=context.seed)
+    write_atomic(out / "judge.json", json.dumps({"judge": {"model": endpoint.model}, **report}, indent=1))
+    write_jsonl(out / "verdicts.jsonl", ())
+    return {"n_in": len(shared), "n_out": report["n"], "n_dropped": len(shared) - report["n"], "judge": endpoint.model}
 
 
 def judge_items(
