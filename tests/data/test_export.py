@@ -315,6 +315,11 @@ def test_a_column_of_dates_is_told_and_read_by_other_means(tmp_path: Path) -> No
             "a contract with labels, no conversation: export the examples",
         ),
         (
+            row().model_copy(update={"labels": {**row().labels, "choices": FieldLabel(parts=("A", "B"))}}),
+            "chat",
+            "a conversation has no place for its choices: keep it in a dataset version",
+        ),
+        (
             row().model_copy(update={"labels": {"output": FieldLabel(parts=("B",), answer="A")}}),
             "chat",
             "its answer is not what its label quotes",

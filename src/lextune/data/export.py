@@ -227,8 +227,11 @@ def read_examples(
 def _conversation(document: Document) -> Conversation | str:
     """Return the conversation that a document is, or why it is none."""
     label = document.labels.get(OUTPUT)
-    if label is None or len(document.labels) > 1:
+    if label is None:
         return "a contract with labels, no conversation: export the examples that are made of it"
+    beside = [name for name in document.labels if name != OUTPUT]
+    if beside:
+        return f"a conversation has no place for its {' and '.join(beside)}: keep it in a dataset version"
     messages = (*document.turns, Message(role="user", content=document.text))
     if label == FieldLabel():
         return Conversation(messages, NULL, document.rejected)
