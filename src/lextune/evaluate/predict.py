@@ -16,6 +16,7 @@ from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.arms import TUNED, Arm, Making, arm_of, run_arms
 from lextune.evaluate.reading import ReadConfig, tuned_expert
+from lextune.evaluate.summary import SFT
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.linear import LinearTagger
 from lextune.expert.readers import LinearReader
@@ -25,8 +26,6 @@ from lextune.expert.scoring import trivial
 from lextune.expert.tasks import TaskOptions
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
-
-SFT = "sft"
 
 
 class PredictConfig(ReadConfig):
