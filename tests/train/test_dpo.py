@@ -138,7 +138,7 @@ def test_the_loss_and_its_gradient_are_the_formula_over_separate_passes(
     total = total / len(rows)
     total.backward()
     assert found.item() == pytest.approx(total.item(), rel=1e-5)
-    assert abs(found.item() - LN_2) > 1e-3
+    assert abs(found.item() - LN_2) > 1e-4, "ten times what the two may differ by"
     wanted = {f"model.{n}": p.grad for n, p in policy.named_parameters() if p.requires_grad}
     for name, parameter in prepared.model.named_parameters():
         if parameter.requires_grad:
