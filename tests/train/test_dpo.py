@@ -74,13 +74,13 @@ def _loss(prepared: Prepared, config: TrainConfig, rows: list[Row]) -> torch.Ten
     return sum(prepared.model(**passes.tensors(one)) for one in divide(rows, config)) / sum(map(passes.items, rows))
 
 
-def _perturb(model: torch.nn.Module) -> None:
+def _perturb(model: torch.nn.Module, strength: float = 0.05) -> None:
     """Move the adapter as training would."""
     generator = torch.Generator().manual_seed(7)
     for name, parameter in model.named_parameters():
         if "lora_" in name and parameter.requires_grad:
             with torch.no_grad():
-                parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
+                parameter.add_(torch.randn(parameter.shape, generator=generator) * strength)
 
 
 LOSSES = [
@@ -116,12 +116,12 @@ def test_the_loss_and_its_gradient_are_the_formula_over_separate_passes(
 ) -> None:
     prepared, config = _prepared(base, adapter, tmp_path / "r.json", changed, packing=packing, pass_tokens=100)
     rows = prepared.rows["train"]
-    _perturb(prepared.model)
+    _perturb(prepared.model, 0.2)
     found = _loss(prepared, config, rows)
     found.backward()
 
     reference, policy = _plain(base, adapter), _plain(base, adapter)
-    _perturb(policy)
+    _perturb(policy, 0.2)
     total = torch.zeros(())
     for row in rows:
         scores = []
@@ -138,7 +138,7 @@ def test_the_loss_and_its_gradient_are_the_formula_over_separate_passes(
     total = total / len(rows)
     total.backward()
     assert found.item() == pytest.approx(total.item(), rel=1e-5)
-    assert abs(found.item() - LN_2) > 1e-4, "ten times what the two may differ by"
+    assert abs(found.item() - LN_2) > 1e-3
     wanted = {f"model.{n}": p.grad for n, p in policy.named_parameters() if p.requires_grad}
     for name, parameter in prepared.model.named_parameters():
         if parameter.requires_grad:
