@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.artifacts import Artifact
+from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.recipe import Config
 
 Progress = Callable[[int, int, str], None]
@@ -47,3 +47,27 @@ class Stage(NamedTuple):
     config: type[Config]
     run: Run
     kind: str
+
+    def header(
+        self, config: Config, seed: int, inputs: Inputs, named: Mapping[str, str] | None = None
+    ) -> tuple[dict[str, Any], str]:
+        """Return what the manifest of the stage's artifact will say, and the key that it is found by.
+
+        Args:
+            config: the stage's settings.
+            seed: of the run.
+            inputs: the artifacts it reads.
+            named: hashes of files that the settings name by path.
+        """
+        settings = config.model_dump(mode="json")
+        hashes = {name: artifact.hash for name, artifact in inputs.items()} | dict(named or {})
+        header = {
+            "kind": self.kind,
+            "stage": self.name,
+            "stage_version": self.version,
+            "config": settings,
+            "seed": seed,
+            "inputs": hashes,
+            "parents": {name: artifact.path.name for name, artifact in inputs.items()},
+        }
+        return header, ArtifactStore.key(self.name, self.version, settings, seed, hashes)

@@ -148,18 +148,7 @@ def _step(  # noqa: PLR0913 - private, called once
 
 def _header(step: Step, recipe: Recipe, inputs: Mapping[str, Artifact]) -> tuple[dict[str, Any], str]:
     """Return what the manifest of a step's artifact will say, and the key that it is found by."""
-    stage, config = step.stage, step.config.model_dump(mode="json")
-    hashes = {name: artifact.hash for name, artifact in inputs.items()} | _named_files(step.config)
-    header = {
-        "kind": stage.kind,
-        "stage": stage.name,
-        "stage_version": stage.version,
-        "config": config,
-        "seed": recipe.seed,
-        "inputs": hashes,
-        "parents": {name: artifact.path.name for name, artifact in inputs.items()},
-    }
-    return header, ArtifactStore.key(stage.name, stage.version, config, recipe.seed, hashes)
+    return step.stage.header(step.config, recipe.seed, inputs, _named_files(step.config))
 
 
 NAMED = {  # what a config names by path -> the settings, from the outside in, that name it

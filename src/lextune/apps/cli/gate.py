@@ -60,18 +60,8 @@ def judge_run(run: Path, sets: list[str]) -> Artifact:
     if general is not None:
         inputs["forgetting"] = general
     (stage,) = STAGES
-    hashes = {name: artifact.hash for name, artifact in inputs.items()}
-    seed, settings = evaluation.manifest.seed, config.model_dump(mode="json")
-    header = {
-        "kind": stage.kind,
-        "stage": stage.name,
-        "stage_version": stage.version,
-        "config": settings,
-        "seed": seed,
-        "inputs": hashes,
-        "parents": {name: artifact.path.name for name, artifact in inputs.items()},
-    }
-    key = ArtifactStore.key(stage.name, stage.version, settings, seed, hashes)
+    seed = evaluation.manifest.seed
+    header, key = stage.header(config, seed, inputs)
     store = ArtifactStore(run)
     return store.find(stage.name, key) or store.build(
         header, key, lambda folder: stage.run(config, inputs, folder, Context(seed))
