@@ -264,6 +264,41 @@ def test_pairs_are_balanced_and_none_is_there_twice(
     assert sum(not pair.made for pair in chosen.pairs) + len(chosen.drops) == len(found)
 
 
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=30),
+    st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=30),
+    st.integers(0, 3),
+)
+def test_as_many_pairs_refuse_null_as_choose_it_where_made_ones_allow(
+    found: list[tuple[bool, int]], made: list[tuple[bool, int]], seed: int
+) -> None:
+    def pair(chooses: bool, number: int, made: bool) -> Pair:
+        sides = {"chosen": "{}", "rejected": '{"Law":[1]}'} if chooses else {"chosen": '{"Law":[1]}', "rejected": "{}"}
+        kind = "invented" if chooses else "missed"
+        return _pair(number, kind, made).model_copy(update=sides)
+
+    own = [(f"at {n}", pair(*each, made=False)) for n, each in enumerate(found)]
+    edited = [pair(*each, made=True) for each in made]
+    chosen = choose_pairs(own, edited, PairSettings(made=1, per_kind=40), seed).pairs
+    chooses, refuses = (sum(each.for_null == side for each in chosen) for side in (1, -1))
+    assert sum(not each.made for each in chosen) == len(set(found)), "none of the model's own is lost"
+    unused = {each.key for each in edited} - {each.key for each in chosen}
+    if chooses != refuses:
+        lacking = -1 if chooses > refuses else 1
+        assert not [each for each in edited if each.key in unused and each.for_null == lacking]
+
+
+def test_a_model_that_invents_everywhere_learns_as_often_to_speak_as_to_be_silent(
+    mine: Callable[..., Artifact], make_window: Callable[..., WindowExample]
+) -> None:
+    full = (make_window(n) for n in range(40))
+    different = [each.model_copy(update={"heading": f"Article {n}"}) for n, each in enumerate(full)]
+    examples = [*different, *map(_empty, range(30))]
+    made = mine(examples, Scripted(lambda o, n: Answer('{"Audit":[1]}', True)), samples=0, made=2)
+    counts = made.json("pairs.json")
+    assert counts["choose_null"] == counts["refuse_null"] >= 30
+
+
 def test_a_killed_generation_goes_on_where_it_was(tmp_path: Path) -> None:
     notes = tmp_path / "answers.jsonl"
     rounds = [GenerateOptions(), GenerateOptions(temperature=0.8, seed=1)]

@@ -25,7 +25,8 @@ class PairSettings(Config):
     per_kind: int = Field(200, ge=1)
     """The most pairs of one kind of mistake."""
     made: int = Field(40, ge=0)
-    """Where a kind has fewer pairs than this, more are made by editing gold answers; 0 for never."""
+    """Where a kind has fewer pairs than this, more are made by editing gold answers, and then as many as it takes for
+    null to be refused as often as it is chosen; 0 for never."""
     human: str | None = None
     """File of people's preferences, JSON Lines of `prompt`, `chosen` and `rejected`; those with text of a test
     document are left out, all others are taken."""

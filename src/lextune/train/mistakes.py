@@ -228,7 +228,7 @@ Edited = tuple[Kind, str]
 
 
 def point_mistakes(schema: Schema, example: WindowExample, draw: random.Random) -> list[Edited]:
-    """Return mistakes made of a window's gold answer, one of each kind that it allows."""
+    """Return mistakes made of a window's gold answer: one of each kind that it allows, and null for a clause."""
     answer = point_answer(schema, example)
     gold: dict[str, list[int]] = json.loads(answer)
     free = [
@@ -247,6 +247,8 @@ def point_mistakes(schema: Schema, example: WindowExample, draw: random.Random) 
     if gold:
         name = draw.choice(list(gold))
         out.append(("missed", _written(schema, {n: rows for n, rows in gold.items() if n != name})))
+        if len(gold) > 1:
+            out.append(("missed", "{}"))
     else:
         words = ["None", "N/A", "null", "[]", "none"]
         name = json.dumps(draw.choice(schema.names), ensure_ascii=False)

@@ -54,6 +54,7 @@ LONG_GOLD = "its gold answer is longer than what is generated"
 LONG = "prompt and gold answer are longer than train.max_tokens"
 TWICE = "the same answer to the same prompt is a pair already"
 CAPPED = "its kind has its most pairs, dpo.pairs.per_kind"
+NULLS = ("{}", NULL)
 
 
 class PreferencesConfig(Config):
@@ -92,6 +93,11 @@ class Pair(BaseModel):
     def key(self) -> tuple[object, ...]:
         """What two pairs that are the same have in common."""
         return self.messages, self.chosen, self.rejected, self.stopped
+
+    @property
+    def for_null(self) -> int:
+        """1 where null is chosen, -1 where it is refused, 0 where both sides answer."""
+        return (self.chosen in NULLS) - (self.rejected in NULLS)
 
 
 class Answer(NamedTuple):
@@ -144,9 +150,6 @@ class _Judge:
             if verdict.kind == kind:
                 yield _pair(one, Answer(text, True), verdict, made=True)
 
-    def _other(self) -> str:
-        return self._draw.choice(self._asked).chat.completion
-
 
 def _pair(one: Asked, answer: Answer, verdict: Verdict, *, made: bool = False) -> Pair:
     return Pair(
@@ -165,8 +168,8 @@ def choose_asked(examples: Sequence[Asked], settings: PairSettings, seed: int) -
     """Return at most `windows` examples, `empty` of them without an answer where there are so many, shuffled."""
     order = list(examples)
     random.Random(f"{seed} asked").shuffle(order)
-    empty = [one for one in order if one.chat.completion in ("{}", NULL)]
-    full = [one for one in order if one.chat.completion not in ("{}", NULL)]
+    empty = [one for one in order if one.chat.completion in NULLS]
+    full = [one for one in order if one.chat.completion not in NULLS]
     most = min(settings.windows, len(order))
     without = max(min(round(most * settings.empty), len(empty)), most - len(full))
     chosen = [*full[: most - without], *empty[:without]]
@@ -214,13 +217,17 @@ class Chosen(NamedTuple):
 
 
 def choose_pairs(found: Iterable[tuple[str, Pair]], made: Iterable[Pair], settings: PairSettings, seed: int) -> Chosen:
-    """Balance pairs by kind: at most `per_kind` of each; where fewer than `made` are found, made ones are added.
+    """Balance pairs by kind, and those that choose null with those that refuse it.
+
+    At most `per_kind` of each kind; where fewer than `made` are found, made ones are added. Then made ones are added
+    until as many refuse null as choose it: a model that has learnt little moves all its answers the way that most
+    pairs point, and then says null always, or never (experiments/LOG.md).
 
     Args:
         found: where each pair of the model's own is from, and the pair.
         made: pairs of edited gold answers, as many as there may be.
-        settings: sizes.
-        seed: draws which of a kind stay.
+        settings: sizes; with `made` 0 no pair is made.
+        seed: draws which of a kind stay, and which are made.
     """
     seen: set[tuple[object, ...]] = set()
     kinds: dict[str, list[tuple[str, Pair]]] = {kind: [] for kind in KINDS}
@@ -236,13 +243,21 @@ def choose_pairs(found: Iterable[tuple[str, Pair]], made: Iterable[Pair], settin
         drops += [Drop(what="answer", where=where, reason=CAPPED) for where, _ in kinds[kind][settings.per_kind :]]
     kept = {kind: [pair for _, pair in each[: settings.per_kind]] for kind, each in kinds.items()}
     least = min(settings.made, settings.per_kind)
+    spare = []
     for pair in made if least else ():
-        if len(kept[pair.kind]) < least and pair.key not in seen:
+        if pair.key not in seen:
             seen.add(pair.key)
-            kept[pair.kind].append(pair)
-        if all(len(pairs) >= least for pairs in kept.values()):
-            break
-    return Chosen([pair for kind in KINDS for pair in kept[kind]], drops)
+            (kept[pair.kind] if len(kept[pair.kind]) < least else spare).append(pair)
+    chosen = [pair for kind in KINDS for pair in kept[kind]]
+    return Chosen([*chosen, *_counterweight(chosen, spare, seed)], drops)
+
+
+def _counterweight(chosen: Sequence[Pair], spare: Sequence[Pair], seed: int) -> list[Pair]:
+    """Return spare pairs on the side, for null or against it, that has fewer, as many as it lacks."""
+    excess = sum(pair.for_null for pair in chosen)
+    others = [pair for pair in spare if pair.for_null * excess < 0]
+    random.Random(f"{seed} null").shuffle(others)
+    return others[: abs(excess)]
 
 
 def human_pair(one: Preference) -> Pair:
@@ -290,6 +305,8 @@ def run_preferences(config: PreferencesConfig, inputs: Inputs, out: Path, contex
         "kinds": _kinds(pairs, found),
         "made_share": made / len(pairs),
         "human": len(human),
+        "choose_null": sum(pair.chosen in NULLS for pair in pairs),
+        "refuse_null": sum(pair.rejected in NULLS for pair in pairs),
         "dropped": dict(Counter(drop.reason for drop in drops).most_common()),
         "asked_a_minute": round(len(asked) / max(minutes, 1e-9), 1),
         "free_validity": _free_validity(schema, asked, answers),
@@ -384,4 +401,4 @@ def _no_pairs(answers: int) -> DataError:
     )
 
 
-STAGES = (Stage("preferences", 2, ("examples", "adapter", "human"), PreferencesConfig, run_preferences, "pairs"),)
+STAGES = (Stage("preferences", 3, ("examples", "adapter", "human"), PreferencesConfig, run_preferences, "pairs"),)
