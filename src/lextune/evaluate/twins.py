@@ -97,7 +97,7 @@ def compare_twins(original: Read, twin: Read, schema: Schema, *, seed: int = 0) 
     return {
         "original": _marks(first),
         "twin": _marks(second),
-        "paired": _paired(original, twin, schema, seed).as_json(),
+        "paired": paired_f1(twin, original, schema, seed=seed).as_json(),
         "by_field": {
             name: {
                 "n_present": one.n_present,
@@ -115,13 +115,21 @@ def _marks(evaluation: Evaluation) -> dict[str, Any]:
     return {name: each.as_json() for name, each in scores.items()}
 
 
-def _paired(original: Read, twin: Read, schema: Schema, seed: int) -> PairedTest:
-    """Compare on the pairs that were assessed in both, a document beside its twin."""
-    skip = not_assessed(original.predictions)
-    skip |= {(name.removesuffix(SUFFIX), field) for name, field in not_assessed(twin.predictions)}
+def paired_f1(after: Read, before: Read, schema: Schema, *, seed: int = 0) -> PairedTest:
+    """Return the paired test of the micro field F1 of the same documents read twice, `after` minus `before`.
+
+    A twin stands beside its document, or beside itself; only pairs that were assessed in both count.
+    """
+    reads = (after, before)
+    skip = {(name.removesuffix(SUFFIX), field) for read in reads for name, field in not_assessed(read.predictions)}
     tables = []
-    for read, end in ((twin, SUFFIX), (original, "")):
-        left_out = frozenset((f"{name}{end}", field) for name, field in skip)
+    for read in reads:
+        left_out = frozenset(
+            (document.id, field)
+            for document in read.documents
+            for field in schema.names
+            if (document.id.removesuffix(SUFFIX), field) in skip
+        )
         pairs = scored(read.documents, read.predictions, schema, skip=left_out).pairs
         tables.append(counts(pairs, len(read.documents), len(schema.fields)).sum(axis=1))
     return paired_test(tables[0], tables[1], f1, seed=seed)

@@ -1,0 +1,97 @@
+"""Does the gate say no to the right models? `python -m benchmarks.gate [--quick] [--out RUNS]`.
+
+Three experts are made by `recipes/instruction-legal.yaml`, each by a whole run with the same limits:
+
+- sound: as the recipe says;
+- damaged: the sound adapter with noise added, four times as strong as its own weights; it goes on from there for one
+  step at next to no learning rate, so that the run is a run like any other;
+- forgot: trained at ten times the learning rate.
+
+The limits are on being better than the untuned model, and on forgetting. The sound one should pass and the others
+fail, each for its own reason. Progress goes to stderr; the last line of stdout is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lextune.core.artifacts import MANIFEST
+from lextune.core.errors import GateRefused
+from lextune.expert.weights import ADAPTER_WEIGHTS
+from lextune.pipeline import read_recipe, run
+
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "instruction-legal.yaml"
+LIMITS = (
+    "evaluate.forgetting=true",
+    "gate.better_than=[base-zero-shot]",
+    "gate.forgetting_at_most=0.05",
+    "gate.perplexity_at_most=1.5",
+)
+NO_STEP = ("train.steps=1", "train.evaluations=1", "train.lr=1e-12")
+FORGETFUL = ("train.lr=5e-3",)
+QUICK = ("train.steps=4", "train.evaluations=1", "evaluate.base_documents=4", "release.parity_windows=2")
+NOISE = 4.0  # of the weights' own root mean square
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def noisy(adapter: Path, out: Path, seed: int = 0) -> Path:
+    """Copy an adapter with noise in every tensor."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(adapter, out, ignore=shutil.ignore_patterns(MANIFEST))
+    weights = load_file(out / ADAPTER_WEIGHTS)
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in weights.items():
+        noise = torch.randn(tensor.shape, generator=generator).to(tensor.dtype)
+        weights[name] = tensor + NOISE * tensor.square().mean().sqrt() * noise
+    save_file(weights, out / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    return out
+
+
+def gated(name: str, sets: Sequence[str], out: Path) -> dict[str, Any]:
+    """Run the recipe to its end under one name; return its verdict, and the adapter."""
+    say(f"== {name}")
+    recipe = read_recipe(RECIPE, (f"name=gate-{name}", *LIMITS, *sets))
+    made = {each.name: each.artifact for each in run(recipe, out=out / recipe.name, until="report", note=say)}
+    verdict = made["gate"].json("verdict.json")
+    try:
+        run(recipe, out=out / recipe.name, note=say)
+        released = True
+    except GateRefused as refused:
+        say(str(refused))
+        released = False
+    return {**verdict, "released": released, "adapter": str(made["sft"].path)}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="four steps of training: shows the way, not the verdicts")
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    given = parser.parse_args()
+    quick = QUICK if given.quick else ()
+    found = {"sound": gated("sound", quick, given.out)}
+    broken = noisy(Path(found["sound"]["adapter"]), given.out / "gate-noisy-adapter")
+    found["damaged"] = gated("damaged", (*quick, f"train.init_adapter={broken}", *NO_STEP), given.out)
+    found["forgot"] = gated("forgot", (*quick, *FORGETFUL), given.out)
+    for name, each in found.items():
+        print(f"{name}: {each['verdict']}{', released' if each['released'] else ''}")
+        for one in each["checks"]:
+            print(f"  {'ok' if one['ok'] else 'NO'}  {one['what']}")
+    shown = {name: {key: each[key] for key in ("verdict", "reasons", "released")} for name, each in found.items()}
+    print(json.dumps({"benchmark": "gate", "quick": given.quick, **shown}))
+
+
+if __name__ == "__main__":
+    main()
