@@ -206,6 +206,15 @@ def test_a_slice_that_fell_fails_and_is_named() -> None:
     assert len(smaller.reasons) == 2
 
 
+def test_a_slice_of_another_task_is_named_with_its_metric() -> None:
+    south = {"n_documents": 12, "score": {"value": 0.4, "low": 0.2, "high": 0.6, "n": 12}, "drop": 0.3, "p": 0.01}
+    one = {"n_documents": 40, "primary": "accuracy", "scores": {}, "slices": {"tenant": {"south": south}}}
+    verdict = check(GateConfig(slice_drop_at_most=0.15), evaluation(arms={"tuned": one}), None, weights=WEIGHTS)
+    (reason,) = verdict.reasons
+    assert "tenant south falls 0.300 below the whole" in reason
+    assert "(accuracy 0.400, 12 documents, p = 0.010)" in reason
+
+
 def test_nothing_measured_holds_no_limit() -> None:
     bare = {"tuned": "tuned", "arms": {"tuned": {"n_documents": 60}}}
     verdict = check(ALL, bare, None, weights=WEIGHTS)

@@ -739,8 +739,10 @@ def task_arm(accuracy: float, n: int = 20) -> dict[str, Any]:
 
 
 def test_another_task_has_its_own_scores() -> None:
+    north = {"value": 0.9, "low": 0.8, "high": 1.0, "n": 12}
+    tenants = {"north": {"n_documents": 12, "score": north, "drop": -0.05, "p": 0.7}}
     found = {
-        "arms": {"tuned": task_arm(0.9)},
+        "arms": {"tuned": task_arm(0.9) | {"slices": {"tenant": tenants}}},
         "subset_arms": {"tuned": task_arm(0.8, 6), "base-zero-shot": task_arm(0.2, 6)},
         "paired": [paired("tuned", "base-zero-shot", 0.6, 0.002, metric="accuracy", n_documents=6)],
         "tuned": "tuned",
@@ -762,8 +764,12 @@ def test_another_task_has_its_own_scores() -> None:
         ["lease", "5", "1", "0"],
     ]
     keys = {section.get("id") for section in page.iter("section")}
-    assert keys.isdisjoint({"fields", "contracteval", "quality", "worst", "slices", "twins", "examples"})
-    assert {"detail", "replies", "general", "judge"} <= keys
+    assert keys.isdisjoint({"fields", "contracteval", "quality", "worst", "twins", "examples"})
+    assert {"detail", "replies", "general", "judge", "slices"} <= keys
+    assert table(page, "By tenant")[:2] == [
+        ["tenant", "documents", "tuned accuracy", "base-zero-shot (6 documents) accuracy", "below the whole", "p"],
+        ["north", "12", "0.900 (0.800 to 1.000)", "–", "-0.050", "p = 0.700"],
+    ]
     assert "ContractEval" not in text_of(page)
     assert {href.removeprefix("#") for href in page.xpath("//@href")} <= set(page.xpath("//@id"))
 

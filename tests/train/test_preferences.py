@@ -318,7 +318,7 @@ def test_a_killed_generation_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         draw_answers(generator, prompts, rounds, notes, lambda *_: None)
     with notes.open("a") as stream:
-        stream.write('[["half a li')
+        stream.write('{"answers": [["half a li')
     found = draw_answers(generator, prompts, rounds, notes, lambda *_: None)
     assert found == [[Answer(f"{n} 0", n != 7), Answer(f"{n} 1", n != 7)] for n in range(40)]
     assert [c[0] for c in calls] == [0, 0, 16, 16, 16, 16, 32, 32]

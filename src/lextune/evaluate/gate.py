@@ -23,7 +23,16 @@ from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.besides import leaf, why
 from lextune.evaluate.formatting import bounds, finite, fixed, probability, quantity
-from lextune.evaluate.summary import COLUMNS, Place, compare, lookup, primary, tuned_name
+from lextune.evaluate.summary import (
+    COLUMNS,
+    Place,
+    compare,
+    lookup,
+    part_metric,
+    part_score,
+    primary,
+    tuned_name,
+)
 from lextune.expert.scoring.slices import SMALLEST, fell
 
 UNGATED = "the recipe sets no limits for a gate"
@@ -59,8 +68,8 @@ class GateConfig(Config):
     perplexity_at_most: float | None = Field(None, gt=0)
     """The largest perplexity on general text, as a multiple of the base model's (1.1: a tenth more)."""
     slice_drop_at_most: float | None = Share
-    """How far the F1 of a part of the documents (a contract type, a drafting, a length, ...) may lie below the whole's;
-    more fails where it is more than chance, all parts taken together (p < 0.05)."""
+    """How far the score of a part of the documents (a contract type, a drafting, a length, ...) may lie below that of
+    them all; more fails where it is more than chance, all parts taken together (p < 0.05)."""
     slice_smallest: int = Field(10, ge=SMALLEST)
     """Documents in the smallest part that is looked at."""
     price_at_most: float | None = Field(None, ge=0)
@@ -251,7 +260,8 @@ def _slices(config: GateConfig, arm: Mapping[str, Any]) -> Iterator[Check]:
         return
     fallen = [each for each in large if fell(each[2]["drop"], each[2]["p"], bound)]
     for dimension, value, one in fallen:
-        figures = f"F1 {fixed(bounds(one['field_f1'])[0] or 0.0)}, {counted(one['n_documents'], 'document')}"
+        value_of = fixed(bounds(part_score(one))[0] or 0.0)
+        figures = f"{part_metric(arm)} {value_of}, {counted(one['n_documents'], 'document')}"
         what = (
             f"{dimension} {value} falls {fixed(one['drop'])} below the whole, more than {fixed(bound)} and more than"
             f" chance ({figures}, {probability(one['p'])})"

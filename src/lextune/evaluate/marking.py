@@ -72,12 +72,12 @@ class ClauseMarking:
 class TaskMarking:
     """The scorer of a task that is made of rows."""
 
-    def __init__(self, scorer: Scorer, seed: int) -> None:
-        self.metric, self._scorer, self._seed = scorer.primary, scorer, seed
+    def __init__(self, scorer: Scorer, seed: int, tags: Sequence[str] = TAGS) -> None:
+        self.metric, self._scorer, self._seed, self._tags = scorer.primary, scorer, seed, tags
 
     def score(self, documents: Sequence[Document], arm: Predictions) -> dict[str, Any]:
         """Return what `score_task` does."""
-        return score_task(self._scorer, documents, arm, seed=self._seed)
+        return score_task(self._scorer, documents, arm, seed=self._seed, tags=self._tags)
 
     def paired(self, documents: Sequence[Document], a: Predictions, b: Predictions) -> PairedTest:
         """Return the paired test of the scorer's primary metric."""
@@ -106,10 +106,10 @@ def marking_of(task: str, schema: Schema, options: TaskOptions, seed: int, tags:
         schema: its fields.
         options: of its scorer.
         seed: of the resamples behind the intervals.
-        tags: of documents, by which contracts are scored in parts too.
+        tags: of documents, by which they are scored in parts too.
 
     Raises:
         DataError: a file that the options name is missing or wrong.
     """
     scorer = get_task(task).scorer(options)
-    return ClauseMarking(schema, seed, tags) if scorer is None else TaskMarking(scorer, seed)
+    return ClauseMarking(schema, seed, tags) if scorer is None else TaskMarking(scorer, seed, tags)

@@ -128,7 +128,7 @@ SECTIONS = {
     "trace": "Where the numbers come from",
     "definitions": "How the numbers were computed",
 }
-OF_CLAUSES = ("fields", "contracteval", "quality", "worst", "slices", "twins", "examples")
+OF_CLAUSES = ("fields", "contracteval", "quality", "worst", "twins", "examples")
 
 
 class Piece(NamedTuple):
@@ -158,6 +158,8 @@ def render_report(data: ReportData) -> str:
         paired=tables.paired_table(evaluation),
         mcnemar=tables.mcnemar_table(evaluation),
         clauses=not _other_task(evaluation),
+        slices=slice_tables(evaluation),
+        slices_plot=slices_plot(evaluation),
         **(_of_another_task(data) if _other_task(evaluation) else _of_clauses(data)),
         **_cost(evaluation),
         **_besides(data),
@@ -217,8 +219,6 @@ def _of_clauses(data: ReportData) -> dict[str, Any]:
         "ranking": tables.arm_table(evaluation, "Ranking and calibration", tables.RANKING),
         "formats": tables.arm_table(evaluation, "Format and grounding", tables.FORMAT),
         "plots": _curves(shown),
-        "slices": slice_tables(evaluation),
-        "slices_plot": slices_plot(evaluation),
     }
 
 

@@ -70,6 +70,16 @@ def primary(arm: Mapping[str, Any]) -> tuple[str, Place]:
     return (str(name), ("scores", str(name))) if name is not None else ("field F1", COLUMNS["field F1"])
 
 
+def part_score(one: Mapping[str, Any] | None) -> Any:
+    """Return the score of a part of the documents: the field F1 of contracts, else the task's primary metric."""
+    return None if one is None else one.get("field_f1", one.get("score"))
+
+
+def part_metric(arm: Mapping[str, Any]) -> str:
+    """Return the name of that score."""
+    return "F1" if arm.get("primary") is None else primary(arm)[0]
+
+
 def describe(name: str) -> str:
     """Return what an arm is, from its name."""
     shots = SHOTS.fullmatch(name)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import SCRATCH, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError
+from lextune.core.journal import Journal
 from lextune.core.recipe import Config
 from lextune.core.records import Drop, Message, Preference
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -107,6 +108,12 @@ class Answer(NamedTuple):
     stopped: bool
 
 
+class Drawn(BaseModel):
+    """The answers to one prompt, one a round."""
+
+    answers: tuple[Answer, ...]
+
+
 class Asked(NamedTuple):
     """An example of the part kept out, as it is asked."""
 
@@ -188,25 +195,16 @@ def draw_answers(
 
     What was generated is noted, so that a run that was killed goes on where it was.
     """
-    done = [[Answer(*each) for each in json.loads(line)] for line in _whole_lines(notes)][: len(prompts)]
-    with notes.open("a", encoding="utf-8") as stream:
-        for start in range(len(done), len(prompts), CHUNK):
-            chunk = prompts[start : start + CHUNK]
-            drawn = [generator.generate(chunk, options) for options in rounds]
-            found = [[Answer(g.text, g.stopped) for g in each] for each in zip(*drawn, strict=True)]
-            stream.write("".join(f"{json.dumps(each)}\n" for each in found))
-            stream.flush()
-            done += found
-            progress(len(done), len(prompts), "answers")
+    journal = Journal(notes, Drawn)
+    done = [list(each.answers) for each in journal][: len(prompts)]
+    for start in range(len(done), len(prompts), CHUNK):
+        chunk = prompts[start : start + CHUNK]
+        drawn = [generator.generate(chunk, options) for options in rounds]
+        for each in zip(*drawn, strict=True):
+            done.append([Answer(one.text, one.stopped) for one in each])
+            journal.add(Drawn(answers=tuple(done[-1])))
+        progress(len(done), len(prompts), "answers")
     return done
-
-
-def _whole_lines(notes: Path) -> list[str]:
-    """Return the lines of a file, without a last one that a kill left half-written, which is cut off."""
-    text = notes.read_text(encoding="utf-8") if notes.is_file() else ""
-    whole = text[: text.rfind("\n") + 1]
-    write_atomic(notes, whole)
-    return whole.splitlines()
 
 
 class Chosen(NamedTuple):
@@ -243,7 +241,7 @@ def choose_pairs(found: Iterable[tuple[str, Pair]], made: Iterable[Pair], settin
         drops += [Drop(what="answer", where=where, reason=CAPPED) for where, _ in kinds[kind][settings.per_kind :]]
     kept = {kind: [pair for _, pair in each[: settings.per_kind]] for kind, each in kinds.items()}
     least = min(settings.made, settings.per_kind)
-    spare = []
+    spare = list[Pair]()
     for pair in made if least else ():
         if pair.key not in seen:
             seen.add(pair.key)

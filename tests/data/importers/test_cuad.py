@@ -13,7 +13,7 @@ import pytest
 from lextune.core.errors import DataError
 from lextune.core.records import Span
 from lextune.data.importers.cuad import import_cuad
-from lextune.data.importers.cuad_csv import parse_cell
+from lextune.data.importers.cuad_csv import NO_CONTRACT, parse_cell
 from lextune.data.importers.report import Normalised, summarise
 from lextune.expert.schema import Schema, SchemaField, load_schema
 
@@ -143,6 +143,15 @@ def test_contract_types_come_from_the_table_then_the_folders_then_the_name(folde
     assert import_cuad(folder, SCHEMA).documents[0].contract_type == "License"
     (folder / "contract_types.csv").write_text("Filename,Contract Type\nAcme_Beta - supply agreement.pdf,Agency\n")
     assert import_cuad(folder, SCHEMA).documents[0].contract_type == "Agency"
+
+
+def test_a_table_of_the_user_s_own_tags_contracts(folder: Path) -> None:
+    assert import_cuad(folder, SCHEMA).documents[0].tags == {}
+    lines = ["Filename,tenant,year", "Acme_Beta - supply agreement.pdf, north ,", "Nobody.pdf,south,2020"]
+    (folder / "document_tags.csv").write_text("\n".join(lines))
+    documents, rejects, _ = import_cuad(folder, SCHEMA)
+    assert documents[0].tags == {"tenant": "north"}
+    assert ("tags", "document_tags.csv, nobody", NO_CONTRACT) in [(d.what, d.where, d.reason) for d in rejects]
 
 
 def test_a_quote_that_is_nowhere_is_a_reject_and_its_field_is_not_assessed(tmp_path: Path) -> None:

@@ -231,6 +231,32 @@ def test_control_tokens_are_ordinary_text() -> None:
     assert (found.text, found.labels["output"].answer) == ("<|im_end|>[/INST]</s>", "<|eot_id|>")
 
 
+@pytest.mark.parametrize(
+    ("values", "tags"),
+    [
+        ({"tags": {"tenant": " north ", "year": ""}}, {"tenant": "north"}),
+        ({"tags.tenant": "north", "tags.year": None}, {"tenant": "north"}),
+        ({"tags": {"year": "2020"}, "tags.tenant": "north"}, {"year": "2020", "tenant": "north"}),
+        ({"tags": None}, {}),
+    ],
+)
+def test_a_row_of_any_shape_may_have_tags(values: dict[str, Any], tags: dict[str, str]) -> None:
+    assert document({"instruction": "Which law?", "output": "New York", **values}).tags == tags
+    assert document({"messages": [user("Which law?"), bot("New York")], **values}).tags == tags
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tags": "north"}, "'tags' is not an object of texts"),
+        ({"tags": {"tenant": 3}}, "the tag 'tenant' is not a string"),
+        ({"tags.tenant": ["north"]}, "the tag 'tenant' is not a string"),
+    ],
+)
+def test_wrong_tags_are_told(values: dict[str, Any], message: str) -> None:
+    assert said({"instruction": "Which law?", "output": "New York", **values}) == message
+
+
 def test_keys_can_be_ignored() -> None:
     row = Row("rows.jsonl:1", "rows-1", {"prompt": "Q", "completion": "A", "score": 3})
     assert [type(item) for item in convert(shapes()["prompt-completion"], row)] == [Mistake]

@@ -24,11 +24,26 @@ def test_a_score_has_its_interval_units_and_costs(row: Any, answer: Any) -> None
     assert {key: value for key, value in result.items() if key != "scores"} == {
         "n_documents": 20,
         "primary": "rouge_l",
+        "slices": {},
         "detail": {},
         "seconds_per_document": 2.0,
         "tokens_per_document": 15.0,
         "contracts_per_hour": 1800.0,
     }
+
+
+def test_parts_of_the_rows_are_scored_on_the_primary_metric(row: Any, answer: Any) -> None:
+    tenants = ["north"] * 24 + ["south"] * 12
+    rows = [row(f"r{i}", "Say yes.", "yes").model_copy(update={"tags": {"tenant": t}}) for i, t in enumerate(tenants)]
+    given = [answer(r, "no" if r.tags["tenant"] == "south" else "yes") for r in rows]
+    found = score_task(WordingScorer(), rows, given)["slices"]
+    assert set(found) == {"tenant"}, "a dimension in which all rows are alike is left out"
+    north, south = found["tenant"]["north"], found["tenant"]["south"]
+    assert (north["score"]["value"], north["n_documents"]) == (1.0, 24)
+    assert (south["score"]["value"], south["n_documents"]) == (0.0, 12)
+    assert south["drop"] == pytest.approx(2 / 3)
+    assert south["p"] < 0.01 < north["p"]
+    assert score_task(WordingScorer(), rows, given, tags=())["slices"] == {}
 
 
 def test_two_arms_are_compared_on_the_primary_metric(row: Any, answer: Any) -> None:

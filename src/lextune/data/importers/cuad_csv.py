@@ -1,7 +1,8 @@
 """CUAD as a table: `master_clauses.csv` (quotes and answers) beside `full_contract_txt/` (the contracts).
 
 Contract types come from `contract_types.csv` (Filename, Contract Type) where there is one, else from the
-folder of the contract's PDF in `full_contract_pdf/`, else from its file name.
+folder of the contract's PDF in `full_contract_pdf/`, else from its file name. Where there is a
+`document_tags.csv` (Filename, and columns of the user's own: tenant, year, ...) its cells are the contracts' tags.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from lextune.expert.schema import Schema
 from lextune.text.spans import CollapsedText
 
 TABLE, TEXTS = "master_clauses.csv", "full_contract_txt"
-TYPES, PDFS = "contract_types.csv", "full_contract_pdf"
+TYPES, PDFS, TAGS = "contract_types.csv", "full_contract_pdf", "document_tags.csv"
 FILENAME, ANSWER = "Filename", "-Answer"
+NO_CONTRACT = "no contract that was read has this name"
 Quotes = dict[str, tuple[str, ...]]  # of one contract, by field, as its cells hold them
 _LIST = re.compile(r"\s*\[\s*(['\"]|\]\s*$)")
 
@@ -50,7 +52,7 @@ def import_table(folder: Path, schema: Schema) -> Imported:
     files = sorted(file for file in (folder / TEXTS).iterdir() if file.suffix.lower() == ".txt")
     names = [row.cells[FILENAME] for row in rows]
     matches = match_names(names, [file.name for file in files])
-    types = _contract_types(folder)
+    types, tags = _contract_types(folder), _document_tags(folder)
     documents, nulls, unread, do = [], list[Normalised](), list[Mistake](), ""
     for index, row in enumerate(rows):
         where = f"{path.name}:{row.line}, {shorten(names[index], 60)}"
@@ -69,7 +71,7 @@ def import_table(folder: Path, schema: Schema) -> Imported:
             continue
         answers = {field: row.cells[column + ANSWER] for column, field in fields.items()}
         document, lost, changed = _document(file.name, (raw, text), quotes[index], answers, types)
-        documents.append(document)
+        documents.append(document.model_copy(update={"tags": tags.get(name_key(file.name), {})}))
         drops.extend(lost)
         nulls.extend(changed)
     if unread:
@@ -80,6 +82,8 @@ def import_table(folder: Path, schema: Schema) -> Imported:
         for place, file in enumerate(files)
         if place not in used
     )
+    known = {name_key(document.name) for document in documents}
+    drops.extend(Drop(what="tags", where=f"{TAGS}, {name}", reason=NO_CONTRACT) for name in tags if name not in known)
     return Imported(tuple(documents), drops, nulls)
 
 
@@ -238,3 +242,15 @@ def _contract_types(folder: Path) -> dict[str, str]:
         if path.suffix.lower() == ".pdf" and kind is not None:
             types[name_key(path.name)] = kind
     return types
+
+
+def _document_tags(folder: Path) -> dict[str, dict[str, str]]:
+    """Return what the user says of the contracts, by name key; empty cells say nothing."""
+    if not (folder / TAGS).is_file():
+        return {}
+    columns, rows = read_table(folder / TAGS, (FILENAME,))
+    names = [column for column in columns if column and column != FILENAME]
+    return {
+        name_key(row.cells[FILENAME]): {name: cell for name in names if (cell := row.cells[name].strip())}
+        for row in rows
+    }

@@ -23,7 +23,7 @@ from lextune.data.importers.turns import Unfit, Wrong, check_turns, read_message
 from lextune.expert.tasks import OUTPUT
 from lextune.text.values import NULL, is_null
 
-ID = "id"
+ID, TAGS = "id", "tags"
 LOG = "openai-log"
 
 
@@ -144,7 +144,7 @@ def no_shape(values: Values, where: str) -> DataError:
     """Return the error for a first row that has no known shape; names the shape that its keys are most like."""
     keys = [str(key) for key in values]
     best = max(shapes().values(), key=lambda shape: _likeness(keys, shape))
-    near = [unknown_key(key, best.keys) for key in keys if key not in (ID, *best.keys, *best.optional)]
+    near = [unknown_key(key, best.keys) for key in keys if key not in (ID, TAGS, *best.keys, *best.optional)]
     hint = f"nearest is {best.name} ({', '.join(best.keys)})" if _likeness(keys, best) else ""
     said = [part for part in (hint, *(n for n in near if "did you mean" in n)) if part]
     shown = ", ".join(repr(shorten(key, 30)) for key in keys[:6]) + (", ..." if len(keys) > 6 else "")
@@ -168,6 +168,7 @@ def convert(shape: Shape, row: Row, ignore: Collection[str] = ()) -> list[Item]:
     values = {key: value for key, value in row.values.items() if key not in ignore} if ignore else row.values
     try:
         name = _id(values) or row.name
+        tags = {} if shape.open else _tags(values)
         check_keys(shape, values)
         found = shape.read(values)
         check_turns(found.messages)
@@ -176,7 +177,7 @@ def convert(shape: Shape, row: Row, ignore: Collection[str] = ()) -> list[Item]:
         return [Mistake(row.where, str(error))]
     except Unfit as error:
         return [Drop(what="row", where=row.where, reason=str(error))]
-    document = conversation_document(name, found)
+    document = conversation_document(name, found).model_copy(update={"tags": tags})
     if document.labels[OUTPUT].present or found.answer == NULL:
         return [document]
     return [document, Normalised(row.where, OUTPUT, found.answer)]
@@ -191,14 +192,31 @@ def _id(values: Values) -> str:
     return str(given)
 
 
+def _tags(values: Values) -> dict[str, str]:
+    """Return a row's tags: of an object under `tags`, and of columns such as `tags.tenant`; empty ones are none."""
+    given = values.get(TAGS) or {}
+    if not isinstance(given, Mapping):
+        raise Wrong(f"{TAGS!r} is not an object of texts")
+    flat = {key.removeprefix(f"{TAGS}."): value for key, value in values.items() if _is_tag(key)}
+    found = {str(name): "" if value is None else value for name, value in {**given, **flat}.items()}
+    wrong = next((name for name, value in found.items() if not isinstance(value, str)), None)
+    if wrong is not None:
+        raise Wrong(f"the tag {shorten(wrong, 30)!r} is not a string")
+    return {name: value.strip() for name, value in found.items() if value.strip()}
+
+
+def _is_tag(key: str) -> bool:
+    return key.startswith(f"{TAGS}.")
+
+
 def check_keys(shape: Shape, values: Values) -> None:
-    """Check that a row has all keys of its shape and no others.
+    """Check that a row has all keys of its shape and no others; any may have an id and tags.
 
     Raises:
         Wrong: an unknown key, with the nearest that is known, or a missing one.
     """
-    known = (ID, *shape.keys, *shape.optional)
-    unknown = [] if shape.open else [key for key in values if key not in known]
+    known = (ID, TAGS, *shape.keys, *shape.optional)
+    unknown = [] if shape.open else [key for key in values if key not in known and not _is_tag(str(key))]
     if unknown:
         raise Wrong(unknown_key(unknown[0], known))
     missing = [key for key in shape.keys if key not in values]

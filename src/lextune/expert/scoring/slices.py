@@ -121,6 +121,12 @@ def _drafted(text: str) -> str:
     return drafting(text).kind
 
 
+def parts(values: Dimensions) -> tuple[list[tuple[str, str]], NDArray[np.bool_]]:
+    """Return every slice as (dimension, value), values in alphabetical order, and slices x documents: who is in it."""
+    named = [(name, value) for name, of in values.items() for value in sorted(set(of))]
+    return named, np.array([[own == value for own in values[name]] for name, value in named])
+
+
 def score_slices(values: Dimensions, judged: Array, marked: Array, *, seed: int) -> dict[str, dict[str, Slice]]:
     """Return the scores of every slice of every dimension, values in alphabetical order.
 
@@ -130,8 +136,7 @@ def score_slices(values: Dimensions, judged: Array, marked: Array, *, seed: int)
         marked: of `contracteval.counts`, documents x fields x 7.
         seed: of the resamples.
     """
-    named = [(name, value) for name, of in values.items() for value in sorted(set(of))]
-    members = np.array([[own == value for own in values[name]] for name, value in named])
+    named, members = parts(values)
     pooled, answers = judged.sum(axis=1), marked.sum(axis=1)
     drops = measure_drops(members, pooled, fields.f1, seed=seed)
     found: dict[str, dict[str, Slice]] = {name: {} for name in values}

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from lextune.core.records import Document, FieldAnswer, Prediction
 from lextune.expert.scoring.intervals import Array, Bootstrap, PairedTest, Statistic, paired_test, ratio
 from lextune.expert.scoring.pairs import matched
+from lextune.expert.scoring.slices import TAGS, dimensions, measure_drops, parts
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,12 @@ def _answer(prediction: Prediction) -> FieldAnswer | None:
 
 
 def score_task(
-    scorer: Scorer, documents: Sequence[Document], predictions: Sequence[Prediction], *, seed: int = 0
+    scorer: Scorer,
+    documents: Sequence[Document],
+    predictions: Sequence[Prediction],
+    *,
+    seed: int = 0,
+    tags: Sequence[str] = TAGS,
 ) -> dict[str, Any]:
     """Mark predictions.
 
@@ -94,10 +100,12 @@ def score_task(
         documents: annotated rows.
         predictions: one for each document, in any order.
         seed: of the resamples behind the intervals.
+        tags: of documents, by which they are scored in parts too (see `lextune.expert.scoring.slices`).
 
     Returns:
-        {"n_documents", "primary", "scores": {metric: Score}, "detail", "seconds_per_document", "tokens_per_document",
-        "contracts_per_hour"}; the times are None where none was recorded.
+        {"n_documents", "primary", "scores": {metric: Score}, "slices": {dimension: {value: {"n_documents", "score",
+        "drop", "p"}}}, "detail", "seconds_per_document", "tokens_per_document", "contracts_per_hour"}: `slices` of the
+        primary metric, without dimensions in which all documents are alike; the times are None where none was recorded.
 
     Raises:
         DataError: no documents, or documents and predictions do not match one to one.
@@ -115,11 +123,26 @@ def score_task(
         "n_documents": n,
         "primary": scorer.primary,
         "scores": scores,
+        "slices": _slices(scorer.metrics[scorer.primary], documents, table, tags, seed),
         "detail": scorer.detail(documents, ordered),
         "seconds_per_document": seconds / n if seconds else None,
         "tokens_per_document": sum(p.usage.prompt_tokens + p.usage.generated_tokens for p in ordered) / n,
         "contracts_per_hour": 3600.0 * n / seconds if seconds else None,
     }
+
+
+def _slices(
+    metric: Metric, documents: Sequence[Document], table: Array, tags: Sequence[str], seed: int
+) -> dict[str, dict[str, dict[str, Any]]]:
+    values = {name: of for name, of in dimensions(documents, tags).items() if len(set(of)) > 1}
+    named, members = parts(values)
+    drops = measure_drops(members, table, metric, seed=seed) if named else ()
+    found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in values}
+    for (name, value), rows, drop in zip(named, members, drops, strict=True):
+        units = round(float(metric.units(table[rows].sum(axis=0))))
+        score = Bootstrap(int(rows.sum()), seed=seed).score(table[rows], metric, units)
+        found[name][value] = {"n_documents": int(rows.sum()), "score": score.as_json(), **drop._asdict()}
+    return found
 
 
 def paired_task(
