@@ -113,6 +113,16 @@ def test_an_engine_that_is_not_known_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == "--engine: no engine 'vulkan'\n  -> use one of openvino, transformers"
 
 
+def test_the_same_weights_answer_otherwise_with_other_thresholds_or_another_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = {"engine": "openvino", "task": "clause-extraction"}
+    monkeypatch.setattr(api, "release_expert", lambda artifact, engine: (Echo(), info))
+    first, second = (sealed(tmp_path / name, "release", thresholds=cut).path for name, cut in (("a", 0.5), ("b", 0.6)))
+    assert load(first).key == load(first, engine="openvino").key
+    assert len({load(first).key, load(second).key, load(first, engine="transformers").key}) == 3
+
+
 # which document
 
 
@@ -237,8 +247,8 @@ def test_evaluate_is_the_call_whatever_has_been_imported() -> None:
     assert lextune.evaluate is api.evaluate is evaluate
 
 
-def test_the_package_offers_four_names() -> None:
-    assert lextune.__all__ == ["Release", "evaluate", "load", "run"]
+def test_the_package_offers_five_names() -> None:
+    assert lextune.__all__ == ["Release", "batch", "evaluate", "load", "run"]
     assert lextune.load is api.load
     with pytest.raises(AttributeError, match="module 'lextune' has no attribute 'fit'"):
         lextune.fit  # noqa: B018

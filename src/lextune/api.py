@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lextune.core.artifacts import Artifact
+from lextune.core.artifacts import Artifact, sha256_json
 from lextune.core.errors import DataError
 from lextune.core.records import Document, Prediction, Record
 from lextune.core.stage import Progress
@@ -26,10 +26,14 @@ class Release:
     Attributes:
         expert: the object that answers (shared with the server).
         info: `release.json`.
+        key: hash of all that its answers depend on: the release's files and the engine.
     """
 
-    def __init__(self, path: Path, expert: Expert | WritingExpert | CleanedExpert, info: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, expert: Expert | WritingExpert | CleanedExpert, info: dict[str, Any], key: str | None = None
+    ) -> None:
         self.path, self.expert, self.info = path, expert, info
+        self.key = key or expert.release_hash
 
     @property
     def schema(self) -> Schema:
@@ -81,7 +85,9 @@ def load(release: Path | str, *, engine: str | None = None) -> Release:
         ArtifactError: not a release, damaged, or a run that has none yet.
     """
     path = find_release(Path(release))
-    return Release(path, *release_expert(Artifact.open(path, kind="release"), engine))
+    artifact = Artifact.open(path, kind="release")
+    expert, info = release_expert(artifact, engine)
+    return Release(path, expert, info, sha256_json([artifact.hash, engine or info["engine"]]))
 
 
 def evaluate(
@@ -130,7 +136,7 @@ def evaluate(
         arms["linear"] = lambda: load_linear(loaded).answer
     arms |= {name: with_schema(answer, loaded.schema) for name, answer in trivial.ARMS.items()}
     marking = marking_of(loaded.info["task"], loaded.schema, options, seed=0)
-    with kept_answers(out, loaded.expert.release_hash, documents) as folder:
+    with kept_answers(out, loaded.key, documents) as folder:
         run_arms(arms, documents, folder, progress)
         found = evaluate_arms(documents, read_predictions(folder), {}, marking)
     scores = found["arms"]

@@ -90,7 +90,7 @@ def kept_answers(out: Path | str | None, release: str, documents: Sequence[Docum
 
     Args:
         out: the folder, made where it is missing; None for one in the cache that goes when all is done.
-        release: the hash of what answers.
+        release: the hash of all that its answers depend on.
         documents: what is read.
 
     Raises:
