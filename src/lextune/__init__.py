@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lextune.api import Release, evaluate, load, run
+    from lextune.api import Release, batch, evaluate, load, run
 
-__all__ = ["Release", "evaluate", "load", "run"]
+__all__ = ["Release", "batch", "evaluate", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

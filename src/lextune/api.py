@@ -1,8 +1,9 @@
-"""The Python calls: `lextune.load(release).extract(path)`, `lextune.evaluate(release, data)`, `lextune.run(recipe)`."""
+"""The Python calls: `lextune.load(release).extract(path)`, `lextune.batch(release, folder, out)`, `evaluate`, `run`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from lextune.core.artifacts import Artifact, sha256_json
 from lextune.core.errors import DataError
 from lextune.core.records import Document, Prediction, Record
 from lextune.core.stage import Progress
+from lextune.deploy.batch.options import BatchOptions, Source
+from lextune.deploy.batch.running import Standing, ignore, run_batch
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.cleaned import CleanedExpert
-from lextune.expert.released import find_release, release_expert
+from lextune.expert.released import find_release, release_expert, start_release
 from lextune.expert.schema import Schema
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
@@ -157,6 +160,41 @@ def _annotated(source: Path, schema: Schema) -> list[Document]:
     with tempfile.TemporaryDirectory() as folder:
         take_in(import_source(source, Options(schema)), Path(folder), source)
         return list(read_jsonl(Path(folder) / "documents.jsonl", Document))
+
+
+def batch(
+    release: Path | str,
+    folder: Path | str,
+    out: Path | str,
+    *,
+    engine: str | None = None,
+    options: BatchOptions = BatchOptions(),  # noqa: B008 - frozen
+    progress: Callable[[Standing], None] = ignore,
+) -> dict[str, Any]:
+    """Answer every document of a folder; called again after a kill, or on a changed folder, it does what is left.
+
+    Args:
+        release: a release's folder, or a run's; it is loaded only where a document is left.
+        folder: PDF, DOCX, HTML, mail and text files, in folders or not.
+        out: where the journal and the results are: `records.jsonl`, `answers.parquet`, `failures.jsonl`,
+            `skipped.jsonl`, `summary.json`, `ledger.json`.
+        engine: as in `load`.
+        options: how it is run: see `BatchOptions`.
+        progress: called after every document.
+
+    Returns:
+        What `summary.json` holds, and under `ledger` what `ledger.json` holds.
+
+    Raises:
+        LextuneError: see `lextune.deploy.batch.running.run_batch`.
+    """
+    path = find_release(Path(release)).resolve()
+    found = Artifact.open(path, kind="release")
+    info = found.json("release.json")
+    chosen = engine or info["engine"]
+    start = partial(start_release, path, found.hash, chosen)
+    source = Source(info["name"], found.hash, chosen, start, gpus=chosen == "transformers")
+    return run_batch(source, Path(folder), Path(out), options, progress)
 
 
 def load_linear(release: Release) -> Expert:

@@ -75,9 +75,9 @@ def _refuses(what: str) -> None:
 
 def test_an_error_of_ours_arrives_as_it_was_and_names_the_node_where_that_lacks_something() -> None:
     with pytest.raises(DataError, match=r"^row 1: wrong$"):
-        cluster._opened(cluster.attempt(pickle.dumps(_refuses), pickle.dumps("wrong")))
+        cluster.opened(cluster.attempt(pickle.dumps(_refuses), pickle.dumps("wrong")))
     with pytest.raises(MachineError, match=rf"^node {socket.gethostname()}: no tesseract\n  -> install it$"):
-        cluster._opened(cluster.attempt(pickle.dumps(_lacks), pickle.dumps("no tesseract")))
+        cluster.opened(cluster.attempt(pickle.dumps(_lacks), pickle.dumps("no tesseract")))
 
 
 class _OddError(Exception):
@@ -91,20 +91,20 @@ def _odd(item: str) -> None:
 
 def test_an_error_that_cannot_travel_is_named() -> None:
     with pytest.raises(RuntimeError, match=r"^_OddError on a node of the cluster$"):
-        cluster._opened(cluster.attempt(pickle.dumps(_odd), pickle.dumps("x")))
+        cluster.opened(cluster.attempt(pickle.dumps(_odd), pickle.dumps("x")))
 
 
 def test_nodes_need_lextune_in_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
     call = cluster._remote(len)
     row = {"place": 0, "item": pickle.dumps("four")}
-    assert cluster._opened(call(row)["result"]) == 4
+    assert cluster.opened(call(row)["result"]) == 4
     ours, advice = importlib.metadata.version("lextune"), "install the same version of lextune on every node"
     monkeypatch.setattr("lextune.core.provenance.package_versions", lambda: {"lextune": "9.9"})
     with pytest.raises(MachineError, match=f"has lextune 9.9, and this machine {ours}\n  -> {advice}"):
-        cluster._opened(call(row)["result"])
+        cluster.opened(call(row)["result"])
     monkeypatch.setitem(sys.modules, "lextune.core.cluster", None)
     with pytest.raises(MachineError, match=r"cannot import lextune \(ModuleNotFoundError: lextune.core.cluster\)"):
-        cluster._opened(call(row)["result"])
+        cluster.opened(call(row)["result"])
 
 
 def test_without_ray_its_installation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,14 +199,14 @@ def test_ray_tries_a_silent_address_once() -> None:
 def test_errors_of_ray_itself_are_told_without_their_text(ray_logs: Path) -> None:
     from ray import exceptions
 
-    killed = cluster._gave_up(exceptions.WorkerCrashedError(), "Ray at auto")
+    killed = cluster.gave_up(exceptions.WorkerCrashedError(), "Ray at auto")
     assert str(killed) == (
         "Ray at auto: a process on the cluster was killed\n  -> free memory on its nodes, or run without --ray"
     )
-    lost = cluster._gave_up(ConnectionError(SECRET), "Ray at auto")
+    lost = cluster.gave_up(ConnectionError(SECRET), "Ray at auto")
     assert type(lost) is NetworkError
     assert str(lost) == "Ray at auto: the connection to the cluster was lost\n  -> check the cluster, run it again"
-    other = cluster._gave_up(exceptions.RaySystemError(ValueError(SECRET)), "Ray at auto")
+    other = cluster.gave_up(exceptions.RaySystemError(ValueError(SECRET)), "Ray at auto")
     assert str(other) == (
         "Ray at auto: the cluster gave up (RaySystemError)\n  -> read Ray's own logs, or run without --ray"
     )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from lextune.core.errors import MachineError
+from lextune.core.errors import ArtifactError, MachineError
 from lextune.core.journal import Journal
 
 
@@ -48,3 +48,29 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write"):
         Journal(tmp_path / "file" / "rows.jsonl", Row)
+
+
+@pytest.mark.parametrize("block", [1, 3, 7])
+def test_half_a_line_longer_than_what_is_read_at_a_time_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr("lextune.core.journal.BLOCK", block)
+    path = tmp_path / "rows.jsonl"
+    Journal(path, Row).add(Row(text="whole"))
+    whole = path.read_bytes()
+    for half in (b"", b"x", b'{"text":"' + b"long" * 9):
+        path.write_bytes(whole + half)
+        assert [row.text for row in Journal(path, Row)] == ["whole"]
+        assert path.read_bytes() == whole
+    path.write_bytes(b"no line at all")
+    assert list(Journal(path, Row)) == []
+
+
+def test_a_row_that_was_changed_is_told_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text":"one"}\nnonsense\n')
+    with pytest.raises(ArtifactError) as caught:
+        list(Journal(path, Row))
+    assert str(caught.value) == (
+        f"{path}:2: a damaged journal: this row is none\n  -> take the line out of the file: what it said is done again"
+    )

@@ -76,13 +76,13 @@ def on_cluster(address: str, work: Callable[[T], U], items: Iterable[T]) -> Gene
         MachineError: Ray is not installed; a node has no lextune or another version; a process there was killed.
     """
     call = _remote(work)
-    with _connected(address) as (workers, stop):
+    with connected(address) as (workers, stop):
         run = partial(_run_chunk, call=call, blocks=BLOCKS_A_CORE * workers, where=f"Ray at {address}")
         chunks = _chunks(items, max(CHUNK_ITEMS, ITEMS_A_CORE * workers))
         with contextlib.closing(in_order(_Chunks(AHEAD, stop), run, chunks, AHEAD)) as done:
             for chunk, results in done:
                 for (item, _), result in zip(chunk, results, strict=True):
-                    yield item, _opened(result)
+                    yield item, opened(result)
 
 
 class _Chunks(ThreadPoolExecutor):
@@ -100,12 +100,14 @@ class _Chunks(ThreadPoolExecutor):
 
 
 def attempt(work: bytes, item: bytes) -> bytes:
-    """Return, pickled, (what the pickled work makes of the pickled item, None), or (None, the error that it raised).
+    """Return, pickled, what the pickled work makes of the pickled item, as `carried` does. This runs on a node."""
+    return carried(lambda: pickle.loads(work)(pickle.loads(item)))
 
-    This is what runs on a node.
-    """
+
+def carried(call: Callable[[], object]) -> bytes:
+    """Return, pickled, (what the call returns, None), or (None, the error that it raised), which `opened` raises."""
     try:
-        return pickle.dumps((pickle.loads(work)(pickle.loads(item)), None))
+        return pickle.dumps((call(), None))
     except Exception as error:
         if isinstance(error, MachineError):
             node = f"{error.where}, " if error.where else ""
@@ -116,31 +118,45 @@ def attempt(work: bytes, item: bytes) -> bytes:
             return pickle.dumps((None, RuntimeError(f"{type(error).__name__} on a node of the cluster")))
 
 
-def _remote(work: Callable[[Any], Any]) -> Callable[[Row], Row]:
-    """Return the function that Ray sends to the nodes. It is sent by value, so it can say that lextune is missing."""
-    packed, version = pickle.dumps(work), package_versions().get("lextune")
+def node_check() -> Callable[[], str | None]:
+    """Return what says, on a node, why it cannot do our work; None where it can. It is sent by value: see `_remote`."""
+    version = package_versions().get("lextune")
 
-    def call(row: Row) -> Row:
-        import pickle
+    def check() -> str | None:
         import socket
 
         try:
-            from lextune.core.cluster import attempt
+            import lextune.core.cluster  # noqa: F401 - what a node needs
             from lextune.core.provenance import package_versions
 
             found = package_versions().get("lextune")
         except ImportError as error:
-            lacks = f"node {socket.gethostname()} cannot import lextune ({type(error).__name__}: {error.name})"
-            return {"place": row["place"], "result": pickle.dumps(lacks)}
+            return f"node {socket.gethostname()} cannot import lextune ({type(error).__name__}: {error.name})"
         if found != version:
-            lacks = f"node {socket.gethostname()} has lextune {found}, and this machine {version}"
+            return f"node {socket.gethostname()} has lextune {found}, and this machine {version}"
+        return None
+
+    return check
+
+
+def _remote(work: Callable[[Any], Any]) -> Callable[[Row], Row]:
+    """Return the function that Ray sends to the nodes. It is sent by value, so it can say that lextune is missing."""
+    packed, check = pickle.dumps(work), node_check()
+
+    def call(row: Row) -> Row:
+        import pickle
+
+        lacks = check()
+        if lacks is not None:
             return {"place": row["place"], "result": pickle.dumps(lacks)}
+        from lextune.core.cluster import attempt
+
         return {"place": row["place"], "result": attempt(packed, row["item"])}
 
     return call
 
 
-def _opened(result: bytes) -> Any:
+def opened(result: bytes) -> Any:
     """Return what the work made, or raise what it raised."""
     found = pickle.loads(result)
     if isinstance(found, str):
@@ -179,7 +195,7 @@ def _run_chunk(chunk: _Chunk[Any], *, call: Callable[[Row], Row], blocks: int, w
         else:
             found = execute(rows, call, min(len(rows), blocks))
     except (RayError, OSError) as error:
-        raise _gave_up(error, where) from None
+        raise gave_up(error, where) from None
     return [found[place] for place in range(len(chunk))]
 
 
@@ -198,7 +214,7 @@ def _executor() -> Callable[[list[Row], Callable[[Row], Row], int], dict[int, by
     return execute
 
 
-def _gave_up(error: BaseException, where: str) -> LextuneError:
+def gave_up(error: BaseException, where: str) -> LextuneError:
     """Return what to say of an error of Ray itself: never its text, which may quote what was worked on."""
     names = _names(error)
     if names & {"WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "OwnerDiedError", "LocalRayletDiedError"}:
@@ -222,7 +238,7 @@ def _names(error: BaseException | None) -> set[str]:
 
 
 @contextlib.contextmanager
-def _connected(address: str) -> Iterator[tuple[int, Callable[[], None]]]:
+def connected(address: str) -> Iterator[tuple[int, Callable[[], None]]]:
     """Connect to a cluster; give its number of cores, and what leaves it."""
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ENABLE_AUTO_CONNECT="0")
     try:

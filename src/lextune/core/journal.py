@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from lextune.core.artifacts import disk_error
+from lextune.core.artifacts import disk_error, sync
+from lextune.core.errors import ArtifactError
 
+BLOCK = 1 << 16  # bytes read at a time in search of the last whole line
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -29,16 +31,30 @@ class Journal(Generic[T]):
         self.path, self._model = path, model
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            if not path.exists():
+                path.touch()
+                sync(path.parent)
             _drop_half_a_line(path)
         except OSError as error:
             raise disk_error(error, path) from error
 
     def __iter__(self) -> Iterator[T]:
-        """Yield the rows in the order they were added."""
-        with self.path.open(encoding="utf-8") as stream:
-            for line in stream:
-                yield self._model.model_validate_json(line)
+        """Yield the rows in the order they were added.
+
+        Raises:
+            ArtifactError: a row was changed since.
+        """
+        with self.path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    row = self._model.model_validate_json(line)
+                except ValidationError:
+                    raise ArtifactError(
+                        "a damaged journal: this row is none",
+                        where=f"{self.path}:{number}",
+                        do="take the line out of the file: what it said is done again",
+                    ) from None
+                yield row
 
     def add(self, row: T) -> None:
         """Append a row; when this returns it is on disk.
@@ -57,7 +73,14 @@ class Journal(Generic[T]):
 
 def _drop_half_a_line(path: Path) -> None:
     with path.open("rb+") as stream:
-        raw = stream.read()
-        whole = raw.rfind(b"\n") + 1
-        if whole < len(raw):
-            stream.truncate(whole)
+        end = place = stream.seek(0, os.SEEK_END)
+        while place:
+            start = max(0, place - BLOCK)
+            stream.seek(start)
+            newline = stream.read(place - start).rfind(b"\n")
+            if newline >= 0:
+                place = start + newline + 1
+                break
+            place = start
+        if place < end:
+            stream.truncate(place)

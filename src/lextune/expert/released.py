@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.artifacts import Artifact
-from lextune.core.errors import ArtifactError
+from lextune.core.errors import ArtifactError, MachineError
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.build import build_expert, load_model
 from lextune.expert.cleaned import CleanedExpert
@@ -68,3 +68,19 @@ def release_expert(
     if info.get("clean") and isinstance(expert, Expert):
         return CleanedExpert(expert, CleanOptions(**info["clean"])), info
     return expert, info
+
+
+def start_release(path: Path, release_hash: str, engine: str) -> Expert | WritingExpert | CleanedExpert:
+    """Return the expert that the release at a path is; on another machine too, where it must be the same release.
+
+    Raises:
+        MachineError: there is none at that path, or another one.
+    """
+    try:
+        found = Artifact.open(path, kind="release")
+    except ArtifactError as error:
+        what = f"the release cannot be opened ({error.what})"
+        raise MachineError(what, where=str(path), do="put it at this path on every node") from None
+    if found.hash != release_hash:
+        raise MachineError("another release is at this path", where=str(path), do="put the same one on every node")
+    return release_expert(found, engine)[0]

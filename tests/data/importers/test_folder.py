@@ -130,13 +130,15 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
 
 def test_a_folder_that_may_not_be_entered_is_a_drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.txt")
-    real = os.walk
+    write(tmp_path / "shut" / "b.txt")
+    real = os.scandir
 
-    def walk(top: Path, onerror: object) -> object:  # root, as which tests may run, can enter what chmod forbids
-        onerror(PermissionError(13, "Permission denied", str(tmp_path / "shut")))  # type: ignore[operator]
-        return real(top)
+    def scandir(folder: Path) -> object:  # root, as which tests may run, can enter what chmod forbids
+        if folder.name == "shut":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
 
-    monkeypatch.setattr(os, "walk", walk)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert drops(tmp_path) == {"shut": "cannot be read: Permission denied"}
 
 

@@ -17,6 +17,8 @@ COMMANDS = {
     "demo": ("run", "Run the demo recipe: fine-tune, prove, release, and read a real PDF."),
     "run": ("run", "Run a recipe; what is done already is reused."),
     "extract": ("use", "Read documents with a release and print their records."),
+    "batch": ("batch", "Read a folder of documents with a release; goes on after a kill."),
+    "plan": ("batch", "Plan the machines and cost of a month's contracts."),
     "evaluate": ("use", "Evaluate a release on annotated contracts, beside the baselines."),
     "compare": ("compare", "Compare two runs or releases on the same held-out documents."),
     "gate": ("gate", "Check a run against its limits; exit 1 with the reasons where one is not held."),

@@ -6,7 +6,6 @@ that a file holds can stop the import or leave the folder. On a cluster, it is t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,29 +18,14 @@ from lextune.core.errors import DataError, DocumentError
 from lextune.core.parallel import cores
 from lextune.core.records import Document, Drop
 from lextune.data.importers.report import Item
-from lextune.data.importers.snapshot import place, state
 from lextune.data.importers.tally import READ_AS
 from lextune.text.reading import Limits, Ocr, read_document
 from lextune.text.reading.base import well_formed
+from lextune.text.reading.listing import KINDS, place, state, walk, why_no_document
 from lextune.text.reading.reader import load
 from lextune.text.reading.sniff import sniff
 
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-"""Read where scans are recognised."""
-KINDS = {
-    ".pdf": "pdf",
-    ".docx": "docx",
-    ".docm": "docx",
-    ".txt": "txt",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-    ".eml": "eml",
-    **dict.fromkeys(IMAGES, "image"),
-}
-"""What files with these endings should be; what they are is told from their first bytes."""
 AHEAD = 4  # files a worker that may be read before the first of them is wanted
-_LOCK = "~$"  # how the names of Word's lock files begin
 
 
 class Taken(NamedTuple):
@@ -100,26 +84,11 @@ def read_folder(
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Drop]]:
-    """Return the files under a folder, sorted, and what cannot be entered; loops of links are not followed."""
-    files: list[Path] = []
-    drops: list[Drop] = []
-
-    def refused(error: OSError) -> None:
-        where = place(Path(error.filename), root)
-        drops.append(Drop(what="folder", where=where, reason=f"cannot be read: {error.strerror}"))
-
-    for folder, folders, names in os.walk(root, onerror=refused):
-        for name in sorted(folders):
-            if (link := Path(folder, name)).is_symlink() and not _hidden(name):
-                reason = "a link to a folder is not followed"
-                drops.append(Drop(what="folder", where=place(link, root), reason=reason))
-        folders[:] = [name for name in folders if not _hidden(name)]
-        files.extend(Path(folder, name) for name in names if not _hidden(name))
+    """Return the files under a folder and what cannot be entered, both sorted."""
+    found = list(walk(root))
+    files = [each for each in found if isinstance(each, Path)]
+    drops = [each for each in found if isinstance(each, Drop)]
     return sorted(files, key=lambda file: file.relative_to(root).parts), sorted(drops, key=lambda drop: drop.where)
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", _LOCK))
 
 
 def _read(take: Callable[[Path], Taken | Drop], parse: Callable[[Taken | Drop], Document | Drop], file: Path) -> Item:
@@ -133,11 +102,8 @@ def _take(root: Path, file: Path, *, limits: Limits, images: bool) -> Taken | Dr
     def drop(reason: str) -> Drop:
         return Drop(what="document", where=where, reason=reason)
 
-    ending = file.suffix.lower()
-    if ending in IMAGES and not images:
-        return drop("an image: recognising text in images is off")
-    if ending not in KINDS:
-        return drop(f"a file that ends in {ending!r} is no document" if ending else "a file without an ending")
+    if (reason := why_no_document(file, images=images)) is not None:
+        return drop(reason)
     before = state(file)
     try:
         taken = Taken(where, well_formed(file.name), load(file, limits))

@@ -15,24 +15,9 @@ from lextune.core.errors import DataError
 from lextune.core.mistakes import Mistake, refuse
 from lextune.core.records import Document, Drop
 from lextune.data.importers.report import Item
-from lextune.text.reading.base import well_formed
+from lextune.text.reading.listing import State, place, state
 
-State = tuple[int, int, int]
 CHANGED = "the file changed while the folder was read"
-
-
-def state(file: Path) -> State | None:
-    """Return a file's state, None where it has none (it is gone, or may not be looked at)."""
-    try:
-        found = file.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
-
-
-def place(file: Path, root: Path) -> str:
-    """Return the place of a file in a folder, as documents and drops name it."""
-    return well_formed(file.relative_to(root).as_posix())
 
 
 class Snapshot:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import sha256_json
-from lextune.core.errors import DataError
+from lextune.core.errors import ArtifactError, DataError
 from lextune.core.journal import Journal
 from lextune.core.parallel import in_order
 from lextune.core.records import Message
@@ -52,7 +52,7 @@ class CachedChat:
         self._journal = Journal(path, Kept)
         try:
             self._answers = {kept.key: kept.answer for kept in self._journal}
-        except (ValidationError, UnicodeDecodeError):
+        except ArtifactError:
             raise DataError(
                 "not a file of kept answers", where=str(path), do="give another file, or delete it"
             ) from None

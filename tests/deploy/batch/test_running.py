@@ -1,0 +1,382 @@
+"""A batch over a folder that changes, with documents that fail, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace as Tools
+from typing import Any
+
+import pytest
+
+from lextune.core.errors import ContextError, DataError, MachineError, ModelError, UserError
+from lextune.core.files import one_at_a_time
+from lextune.core.records import Document
+from lextune.deploy.batch import taking
+from lextune.deploy.batch.options import BatchOptions
+from lextune.text.reading import Limits
+
+RETRY = BatchOptions(workers=2, retry_failed=True)
+
+
+def test_every_document_is_asked_once_and_a_finished_batch_loads_no_model(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="The law of Ohio.", b="Nothing.")
+    tools.write(batch.folder / "sub", a="The law of Ohio.")
+    expert = tools.Scripted()
+    summary = batch.run(expert)
+    assert sorted(expert.asked) == batch.names() == ["a.txt", "b.txt", "sub/a.txt"]
+    assert summary["documents"] == {
+        **{"listed": 3, "answered": 3, "failed": 0, "left": 0, "skipped": 0, "no_longer_listed": 0}
+    }
+    before = {file.name: file.read_bytes() for file in batch.out.iterdir() if file.suffix != ".parquet"}
+
+    def load() -> None:
+        raise AssertionError("there is nothing to load it for")
+
+    again = batch.run(start=load)
+    assert again == summary
+    assert {file.name: file.read_bytes() for file in batch.out.iterdir() if file.suffix != ".parquet"} == before
+    assert sorted(before) == [
+        *(".lock", "batch.json", "failures.jsonl", "journal.jsonl", "ledger.json", "records.jsonl", "skipped.jsonl"),
+        "summary.json",
+    ]
+
+
+def test_files_are_added_removed_edited_and_moved_between_runs(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, stays="one", edited="two", removed="three", moved="four")
+    batch.run()
+    tools.write(batch.folder, edited="two and a half", added="five")
+    (batch.folder / "removed.txt").unlink()
+    (batch.folder / "moved.txt").rename(batch.folder / "here.txt")
+    expert = tools.Scripted()
+    summary = batch.run(expert)
+    assert sorted(expert.asked) == ["added.txt", "edited.txt", "here.txt"]
+    assert batch.names() == [
+        "added.txt",
+        "edited.txt",
+        "edited.txt",
+        "here.txt",
+        "moved.txt",
+        "removed.txt",
+        "stays.txt",
+    ]
+    hashes = {hashlib.sha256(text).hexdigest() for text in (b"two", b"two and a half")}
+    assert {sha256 for name, sha256 in batch.records() if name == "edited.txt"} == hashes
+    assert summary["documents"]["listed"] == summary["documents"]["answered"] == 4
+    assert summary["documents"]["no_longer_listed"] == 3
+    assert summary["fields"]["Law"]["null"] == 4
+
+
+def test_a_document_that_comes_back_is_not_asked_again(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one", b="two")
+    batch.run()
+    (batch.folder / "b.txt").write_text("changed")
+    batch.run()
+    (batch.folder / "b.txt").write_text("two")
+    expert = tools.Scripted()
+    assert batch.run(expert)["documents"]["no_longer_listed"] == 1
+    assert expert.asked == []
+
+
+def test_failures_have_their_own_file_and_are_retried_on_request(batch: Any, tools: Tools) -> None:
+    def refuse(document: Document) -> None:
+        if document.name == "long.txt":
+            raise ContextError("longer than the model reads", where="long.txt", do="split it")
+
+    tools.write(batch.folder, good="Ohio", long="long", empty="")
+    (batch.folder / "bad.pdf").write_bytes(b"%PDF-1.4 cut")
+    (batch.folder / "latin.txt").write_bytes(b"caf\xe9")
+    (batch.folder / "latin2.txt").write_bytes(b"a caf\xe9")
+    summary = batch.run(tools.Scripted(refuse))
+    assert batch.names() == ["good.txt"]
+    rows = {row["name"]: row for row in tools.lines(batch.out / "failures.jsonl")}
+    assert sorted(rows) == ["bad.pdf", "empty.txt", "latin.txt", "latin2.txt", "long.txt"]
+    assert rows["long.txt"] == {
+        "name": "long.txt",
+        "sha256": hashlib.sha256(b"long").hexdigest(),
+        "kind": "unreadable",
+        "reason": "longer than the model reads",
+        "do": "split it",
+    }
+    assert rows["empty.txt"]["sha256"] is None
+    assert summary["failures"]["not UTF-8: byte N at offset N"] == 2
+    assert summary["documents"]["failed"] == 5
+    expert = tools.Scripted()
+    assert batch.run(expert)["documents"]["failed"] == 5
+    assert expert.asked == []
+    summary = batch.run(expert, RETRY)
+    assert expert.asked == ["long.txt"]
+    assert batch.names() == ["good.txt", "long.txt"]
+    assert summary["documents"]["failed"] == 4
+    assert "long.txt" not in {row["name"] for row in tools.lines(batch.out / "failures.jsonl")}
+    assert batch.run(expert)["documents"]["failed"] == 4
+    assert expert.asked == ["long.txt"]
+
+
+def test_a_failure_that_fails_again_stands_once_with_its_last_reason(batch: Any, tools: Tools) -> None:
+    reasons = iter(["first", "second"])
+
+    def refuse(document: Document) -> None:
+        raise ContextError(next(reasons))
+
+    tools.write(batch.folder, a="one")
+    batch.run(tools.Scripted(refuse))
+    batch.run(tools.Scripted(refuse), RETRY)
+    assert [row["reason"] for row in tools.lines(batch.out / "failures.jsonl")] == ["second"]
+
+
+def test_a_failed_document_that_is_mended_or_gone_is_no_failure(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="Ohio")
+    for name in ("mended", "gone"):
+        (batch.folder / f"{name}.txt").write_bytes(b"\xff\xff" + name.encode())
+    assert batch.run()["documents"]["failed"] == 2
+    (batch.folder / "mended.txt").write_text("Ohio")
+    (batch.folder / "gone.txt").unlink()
+    summary = batch.run()
+    assert summary["documents"]["failed"] == summary["documents"]["no_longer_listed"] == 0
+    assert tools.lines(batch.out / "failures.jsonl") == []
+    assert batch.names() == ["a.txt", "mended.txt"]
+
+
+def test_a_file_over_the_limit_fails_by_its_state(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="x" * 100, b="Ohio")
+    options = BatchOptions(workers=1, limits=Limits(max_bytes=50))
+    assert batch.run(options=options)["failures"] == {"the file is larger than N bytes": 1}
+    assert batch.run(options=options)["documents"]["failed"] == 1
+    (batch.folder / "a.txt").write_text("short")
+    assert batch.run(options=options)["documents"] == {
+        **{"listed": 2, "answered": 2, "failed": 0, "left": 0, "skipped": 0, "no_longer_listed": 0}
+    }
+
+
+def test_a_bug_fails_its_document_and_three_in_a_row_end_the_batch(batch: Any, tools: Tools) -> None:
+    def stumble(document: Document) -> None:
+        if "bad" in document.name:
+            raise KeyError("Jane Roe")
+
+    tools.write(batch.folder, a="one", bad="two", c="three")
+    assert batch.run(tools.Scripted(stumble))["failures"] == {"a bug in lextune (KeyError)": 1}
+    assert "Jane Roe" not in (batch.out / "journal.jsonl").read_text()
+    tools.write(batch.folder, bad2="4", bad3="5", bad4="6", bad5="7")
+    with pytest.raises(KeyError):
+        batch.run(tools.Scripted(stumble))
+    expert = tools.Scripted()
+    summary = batch.run(expert, RETRY)
+    assert (summary["documents"]["answered"], summary["documents"]["failed"]) == (7, 0)
+
+
+def test_a_parser_that_breaks_is_a_bug_of_its_document(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Traceback: Jane Roe")
+
+    monkeypatch.setattr("lextune.deploy.batch.worker.read_document", broken)
+    tools.write(batch.folder, a="one", b="two")
+    assert batch.run()["failures"] == {"a bug in lextune (RuntimeError)": 2}
+    tools.write(batch.folder, c="3", d="4", e="5")
+    with pytest.raises(RuntimeError):
+        batch.run()
+
+
+@pytest.mark.parametrize("error", [ModelError("no head"), MachineError("no memory"), OSError(5, "x"), MemoryError()])
+def test_a_broken_release_or_machine_ends_the_batch(batch: Any, tools: Tools, error: Exception) -> None:
+    def fail(document: Document) -> None:
+        if len(expert.asked) == 2:
+            raise error
+
+    tools.write(batch.folder, a="one", b="two", c="three")
+    expert = tools.Scripted(fail)
+    with pytest.raises(type(error)):
+        batch.run(expert)
+    assert not (batch.out / "records.jsonl").exists()
+    assert not (batch.out / ".partial").exists()
+    again = tools.Scripted()
+    assert batch.run(again)["documents"]["answered"] == 3
+    assert len(again.asked) == 2
+
+
+def test_other_settings_are_refused_and_those_that_change_no_answer_are_not(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+    batch.run()
+    with pytest.raises(UserError) as caught:
+        batch.run(hash="cd" * 32)
+    assert str(caught.value) == (
+        f"{batch.out}: this folder holds a batch with other settings: release_hash abababababab, not cdcdcdcdcdcd\n"
+        "  -> choose another --out, or give the release and options that it was begun with"
+    )
+    with pytest.raises(UserError, match=r"min_confidence null, not 0\.95"):
+        batch.run(options=BatchOptions(min_confidence=0.95))
+    with pytest.raises(UserError, match="engine scripted, not openvino"):
+        batch.run(engine="openvino")
+    batch.run(options=BatchOptions(workers=3, machine_price=9.0, retry_failed=True, limit=4), name="renamed")
+
+
+def test_a_folder_with_something_else_is_refused(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+    tools.write(batch.out, mine="precious")
+    with pytest.raises(UserError) as caught:
+        batch.run()
+    assert str(caught.value) == f"{batch.out}: this folder holds something else\n  -> choose another --out"
+    (batch.out / "mine.txt").unlink()
+    for note in ("{", "[]", '{"engine": 1}'):
+        (batch.out / "batch.json").write_text(note)
+        with pytest.raises(UserError, match=r"unreadable batch\.json"):
+            batch.run()
+
+
+def _hold(out: Path, held: Any, done: Any) -> None:
+    with one_at_a_time(out, ""):
+        held.set()
+        done.wait(20)
+
+
+def test_two_batches_at_once_are_refused(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+    context = multiprocessing.get_context("fork")
+    held, done = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(batch.out, held, done))
+    other.start()
+    assert held.wait(20)
+    with pytest.raises(MachineError) as caught:
+        batch.run()
+    assert str(caught.value) == (
+        f"{batch.out}: another run is writing here\n  -> wait for it, or choose another folder with --out"
+    )
+    done.set()
+    other.join()
+    assert batch.run()["documents"]["answered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "no files in this folder"),
+        (["a.csv"], "no document in this folder: its only file is none"),
+        (["a.csv", "b.xyz", "c"], "no document in this folder: none of its 3 files is one"),
+    ],
+)
+def test_a_folder_without_documents_is_refused_and_nothing_is_made(batch: Any, files: list[str], message: str) -> None:
+    batch.folder.mkdir()
+    for name in files:
+        (batch.folder / name).write_text("x")
+    with pytest.raises(DataError) as caught:
+        batch.run()
+    assert str(caught.value) == (
+        f"{batch.folder}: {message}\n  -> give a folder with files of TXT (UTF-8), PDF, DOCX, HTML and EML"
+    )
+    assert not batch.out.exists()
+
+
+def test_no_folder_is_refused(batch: Any) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        batch.run()
+    batch.folder.write_text("x")
+    with pytest.raises(DataError, match="a file, no folder"):
+        batch.run()
+
+
+def test_what_is_passed_over_is_told(batch: Any, tools: Tools, tmp_path: Path) -> None:
+    tools.write(batch.folder, a="one")
+    for name in ("b.csv", "c", "d.png", ".hidden.txt", "~$lock.txt"):
+        (batch.folder / name).write_text("x")
+    tools.write(tmp_path / "elsewhere", e="two")
+    (batch.folder / "link").symlink_to(tmp_path / "elsewhere")
+    (batch.folder / "linked.txt").symlink_to(tmp_path / "elsewhere" / "e.txt")
+    summary = batch.run()
+    assert batch.names() == ["a.txt", "linked.txt"]
+    assert {row["name"]: row["reason"] for row in tools.lines(batch.out / "skipped.jsonl")} == {
+        "b.csv": "a file that ends in '.csv' is no document",
+        "c": "a file without an ending",
+        "d.png": "an image: recognising text in images is off",
+        "link": "a link to a folder is not followed",
+    }
+    assert summary["documents"]["skipped"] == 4
+    assert sum(summary["skipped"].values()) == 4
+
+
+def test_results_inside_the_folder_are_no_documents(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+    batch.out = batch.folder / "results"
+    for _ in range(2):
+        assert batch.run()["documents"] == {
+            **{"listed": 1, "answered": 1, "failed": 0, "left": 0, "skipped": 0, "no_longer_listed": 0}
+        }
+
+
+def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools.write(batch.folder, a="one", b="two")
+    load = taking.load
+
+    def slow(file: Path, limits: Limits) -> bytes:
+        data = load(file, limits)
+        if file.name == "b.txt":
+            file.write_text("two and more")
+        return data
+
+    with monkeypatch.context() as patched:
+        patched.setattr(taking, "load", slow)
+        summary = batch.run()
+    assert summary["skipped"] == {"the file changed while it was read": 1}
+    assert batch.names() == ["a.txt"]
+    batch.run()
+    assert batch.names() == ["a.txt", "b.txt"]
+
+
+def test_a_file_that_the_folder_shows_twice_is_asked_once(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = taking.walk
+
+    def twice(root: Path) -> Iterator[Any]:
+        for found in walk(root):
+            yield found
+            yield found
+
+    monkeypatch.setattr(taking, "walk", twice)
+    tools.write(batch.folder, a="one", b="two")
+    expert = tools.Scripted()
+    batch.run(expert)
+    assert sorted(expert.asked) == batch.names() == ["a.txt", "b.txt"]
+
+
+def test_names_that_are_no_unicode_are_kept_apart(batch: Any, tools: Tools) -> None:
+    batch.folder.mkdir()
+    for name in (b"\xff.txt", b"\xfe.txt"):
+        Path(os.fsdecode(os.fsencode(batch.folder) + b"/" + name)).write_text("the same")
+    assert batch.run()["documents"]["answered"] == 2
+    assert len(tools.lines(batch.out / "records.jsonl")) == 2
+    assert batch.run()["documents"]["answered"] == 2
+
+
+def test_a_limit_reads_some_more_each_time(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, **{f"n{n}": str(n) for n in range(5)})
+    for answered, left in ((2, 3), (4, 1), (5, 0)):
+        summary = batch.run(options=BatchOptions(workers=1, limit=2))
+        assert (summary["documents"]["answered"], summary["documents"]["left"]) == (answered, left)
+    tools.write(batch.folder, more="more")
+    expert = tools.Scripted()
+    assert batch.run(expert, BatchOptions(limit=0))["documents"]["left"] == 1
+    assert expert.asked == []
+
+
+def test_progress_counts_what_is_finished_and_guesses_what_is_left(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one", b="two", c="three", d="four")
+    (batch.folder / "e.txt").write_bytes(b"\xff\xff")
+    batch.run(options=BatchOptions(workers=1, limit=2))
+    first, batch.standings = batch.standings, []
+    assert [standing.total for standing in first] == [5, 5]
+    assert first[0].per_hour > 0
+    assert first[1].seconds_left == 0
+    assert first[0].cost is None
+    batch.run(options=BatchOptions(workers=1, machine_price=3600.0))
+    assert [standing.done for standing in batch.standings] == [1, 2, 3, 4, 5]
+    assert batch.standings[-1].seconds_left == 0
+    assert batch.standings[-1].cost > 0
+    assert [standing.cost for standing in batch.standings] == sorted(standing.cost for standing in batch.standings)
+    assert {standing.failed for standing in (*first, *batch.standings)} == {0, 1}
