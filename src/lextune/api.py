@@ -199,6 +199,7 @@ def batch(
 
 def load_linear(release: Release) -> Expert:
     """Return the linear baseline that ships with a release."""
+    from lextune.expert.edges import EdgeTagger
     from lextune.expert.linear import LinearTagger
     from lextune.expert.readers import LinearReader
     from lextune.expert.templates import Codec
@@ -211,6 +212,7 @@ def load_linear(release: Release) -> Expert:
         codec=Codec(release.path),
         thresholds=cuts,
         window=WindowConfig(**release.info["window"]),
+        edge_tagger=EdgeTagger.load(release.path),
     )
 
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from lextune.core.errors import RequestError
 from lextune.core.records import Document, Message, Span
-from lextune.expert.answering import CHUNK, FLOOR, Expert, Identity, join
+from lextune.expert.answering import CHUNK, Expert, Identity
 from lextune.expert.engines.base import GenerateOptions, LocalChat, TagInput
 from lextune.expert.engines.scripted import ScriptedGenerator, ScriptedTagger
+from lextune.expert.placing import FLOOR
 from lextune.expert.readers import Passage, PointReader, Reading, TagReader, TextReader
-from lextune.expert.schema import Schema, load_schema
+from lextune.expert.schema import Schema, SchemaField, load_schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
@@ -108,7 +109,7 @@ def test_the_record_is_the_public_one(
     answers = {name: given and given["answer"] for name, given in record["fields"].items()}
     assert answers == {
         "Document Name": "SUPPLY AGREEMENT",
-        "Parties": ["Acme Widgets, Inc.", "Beta Bank."],
+        "Parties": [{"name": "Acme Widgets, Inc.", "role": None}, {"name": "Beta Bank.", "role": None}],
         "Agreement Date": "1999-06-21",
         "Renewal Term": {"value": 1, "unit": "year", "successive": True},
         "Governing Law": "Ohio",
@@ -125,6 +126,24 @@ def test_a_field_that_is_not_there_is_null(
     record = expert().answer(document_of(CONTRACT)).record
     assert record.fields["Audit Rights"] is None
     assert record.not_assessed == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("Agreement Date", "2004-06-21"), ("Delivery Date", None)], ids=["a start", "no start"]
+)
+def test_an_end_is_counted_from_the_start_that_another_field_states(
+    tiny_base: Path, document_of: Callable[[str], Document], start: str, end: str | None
+) -> None:
+    fields = (SchemaField(name=name, type="date", question="?") for name in ("Expiration Date", start))
+    schema = Schema(name="dates", fields=tuple(fields))
+    sure = {"The term": {"Expiration Date": 0.9}, "Made on": {start: 0.8}}
+    reader = Script(schema, lambda text: next((s for begin, s in sure.items() if text.startswith(begin)), {}))
+    parts: dict[str, Any] = {"codec": Codec(tiny_base), "thresholds": Thresholds(), "window": WindowConfig()}
+    one = Expert(Identity("r1", "f" * 64, "tag"), schema, reader, **parts)
+    text = "Made on June 21, 1999.\n\nThe term shall continue for five (5) years from the Effective Date."
+    answer = one.answer(document_of(text)).record.fields["Expiration Date"]
+    assert answer is not None
+    assert (answer.answer, answer.quotes[0].text) == (end, text[24:])
 
 
 @pytest.mark.parametrize("text", ["", " \n\f "])
@@ -219,23 +238,6 @@ def test_every_quote_is_the_documents_own_text(
     for candidate in prediction.candidates:
         assert 0 <= candidate.start < candidate.end <= len(text)
         assert candidate.confidence >= FLOOR * 0.999
-
-
-@given(
-    st.lists(st.sampled_from([0.0, 0.01, 0.03, 0.05, 0.2, 0.5, 0.9, 1.0]), max_size=30),
-    st.floats(0, 1),
-)
-@settings(max_examples=200)
-def test_join(values: list[float], share: float) -> None:
-    confidence = np.array(values, dtype=np.float32)
-    groups = list(join(confidence, share))
-    covered = [i for g in groups for i in range(g.first, g.last + 1)]
-    assert sorted(covered) == [i for i, v in enumerate(confidence) if v >= FLOOR], "each candidate once"
-    assert [g.confidence for g in groups] == sorted((g.confidence for g in groups), reverse=True)
-    for g in groups:
-        inside = confidence[g.first : g.last + 1]
-        assert g.confidence == pytest.approx(float(inside.max()))
-        assert (inside >= min(share * g.confidence, inside.max()) - 1e-6).all()
 
 
 def test_neighbours_join_over_the_edge_of_a_window(

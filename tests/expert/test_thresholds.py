@@ -90,6 +90,14 @@ def test_confidence_is_the_logistic_curve(logit: float, slope: float, shift: flo
     assert float(given_[0]) == pytest.approx(1 / (1 + math.exp(-inner)), rel=1e-3, abs=1e-6)
 
 
+def test_a_field_can_have_a_curve_of_its_own() -> None:
+    given_ = Thresholds(slope=2.0, shift=1.0, curves=((1.0, 0.0), (0.5, -1.0)))
+    logits = np.array([[0.5, 4.0], [-2.0, 0.0]], dtype=np.float32)
+    found = given_.confidence(logits)
+    expected = [[2 * 0.5 + 1, 2 * (0.5 * 4 - 1) + 1], [2 * -2 + 1, 2 * (0.5 * 0 - 1) + 1]]
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-np.array(expected))), rtol=1e-5)
+
+
 @pytest.mark.parametrize("scored", [[], documents(1)[1:], [score_document("d", {"A": [0.0]}, {"A": [False]})]])
 def test_nothing_to_fit_on_is_refused(scored: list[Scored]) -> None:
     with pytest.raises(DataError, match=r"no validation document has a labelled clause\n.*more validation documents"):

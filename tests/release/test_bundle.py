@@ -50,6 +50,8 @@ def inputs(base: Base, make_adapter: Callable[..., Artifact], seal: Callable[...
     def linear(folder: Path) -> None:
         (folder / "linear.safetensors").write_bytes(b"weights")
         (folder / "linear_vocabulary.json").write_text('["law"]')
+        (folder / "edges.safetensors").write_bytes(b"weights")
+        (folder / "edges.json").write_text("{}")
 
     cuts = [json.loads(Thresholds(pooled=p).model_dump_json()) for p in (0.4, 0.6)]
     return {
@@ -72,6 +74,7 @@ def test_a_release_holds_all_that_answering_needs(
     assert summary == {"name": "small", "weights": model.hash, "verdict": "pass"}
     expected = {"schema.yaml", "thresholds.json", "release.json", "metrics.json", "verdict.json", "parity.json"}
     expected |= {"README.md", "linear.safetensors", "linear_vocabulary.json", "linear_thresholds.json"}
+    expected |= {"edges.safetensors", "edges.json"}
     assert {f.name for f in out.iterdir()} == expected | set(model.manifest.files)
     for name in model.manifest.files:
         assert (out / name).read_bytes() == model.file(name).read_bytes()

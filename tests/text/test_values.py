@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.text.tokens import jaccard, tokens
-from lextune.text.values import is_null, normalise, same_value
+from lextune.text.values import end_from, is_null, normalise, same_value
 
 YEAR, MONTH = {"value": 1, "unit": "year"}, {"value": 1, "unit": "month"}
 KINDS = ("boolean", "text", "date", "duration", "parties", "jurisdiction", "money")
@@ -50,7 +50,14 @@ DATES = [
     ("the first day of July, 2017 (", "2017-07-01"),
     ("(1st)  day of January, 1996", "1996-01-01"),
     ("6/21/1999", "1999-06-21"),
-    ("5/8/14", "2014-05-08"),
+    ("5/8/14", "[2014-05-08,2014-08-05]"),
+    ("05-08-2014", "[2014-05-08,2014-08-05]"),
+    ("5/5/2014", "2014-05-05"),
+    ("5/8/2014 and 31/12/2014", "2014-08-05"),  # the other date says that the day is written first
+    ("5/8/2014 and 12/31/2014", "2014-05-08"),  # here that the month is
+    ("5/8/2014, 12/31/2014 and 31/12/2014", "2014-05-08"),  # at odds: the month is taken to be first
+    ("19 DAY OF MAY , 2010", "2010-05-19"),
+    ("[2014-05-08,2014-08-05]", "[2014-05-08,2014-08-05]"),
     ("1/14/98", "1998-01-14"),
     ("31/01/2025", "2025-01-31"),
     ("31 December 2020", "2020-12-31"),
@@ -123,6 +130,28 @@ def test_the_field_chooses_among_dates(field: str, text: str, expected: str | No
     assert normalise("date", text, field=field) == expected
 
 
+TERM = "for five (5)\nyears from the Effective Date"
+
+
+@pytest.mark.parametrize(
+    ("text", "starts", "expected", "reason"),
+    [
+        (TERM, {"Agreement Date": "2010-02-01", "Effective Date": "2010-03-01"}, "2015-03-01", "effect before signing"),
+        (TERM, {"Effective Date": None, "Agreement Date": "2010-02-01"}, "2015-02-01", "the one that is known"),
+        (TERM, {"Commencement": "2010-XX-XX"}, "2015-XX-XX", "partial dates stay partial"),
+        (TERM, {"Effective Date": "[2010-03-02,2010-02-03]"}, "[2015-03-02,2015-02-03]", "read in two ways"),
+        (TERM, {"Expiration Date": "2012-01-01", "Delivery": "2010-01-01"}, None, "neither is a start"),
+        (TERM, {}, None, "nothing known"),
+        ("until June 1, 2012", {"Effective Date": "2010-03-01"}, "2012-06-01", "the date that is named"),
+        ("until the Study ends", {"Effective Date": "2010-03-01"}, None, "no length"),
+    ],
+)
+def test_an_end_is_counted_from_a_start_that_another_field_states(
+    text: str, starts: dict[str, object], expected: str | None, reason: str
+) -> None:
+    assert end_from(text, starts) == expected, reason
+
+
 @pytest.mark.parametrize(
     ("gold", "answer", "same"),
     [
@@ -133,6 +162,8 @@ def test_the_field_chooses_among_dates(field: str, text: str, expected: str | No
         ("2020-06-01", "2020-XX-XX", False),  # what the annotator knows has to be found
         ("20XX-XX-XX", "2012-01-01", True),
         ("20XX-XX-XX", "1912-01-01", False),
+        ("[2014-05-08,2014-08-05]", "2014-05-08", True),
+        ("2014-08-05", "[2014-05-08,2014-08-05]", False),  # the likelier reading is the one that is compared
         ("perpetual", "perpetual", True),
         ("perpetual", "2020-06-01", False),
         ("2020-06-01", None, False),
@@ -292,12 +323,41 @@ PARTIES = [
     ('Alder and Birch (collectively the "Parties")', None),
     ('[] ("Member")', None),
     ("Distributor", None),
+    ("Party A: Alder Tools Ltd; Birch LLC; WHEREAS, Alder Tools Ltd", ["Alder Tools Ltd", "Birch LLC"]),
 ]
 
 
 @pytest.mark.parametrize(("text", "expected"), PARTIES)
 def test_parties(text: str, expected: list[str] | None) -> None:
-    assert normalise("parties", text) == expected
+    found = normalise("parties", text)
+    assert (found and [party["name"] for party in found]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "reason"),
+    [
+        (
+            'Alder Tools, Inc. ("Alder"); Birch LLC ("Distributor")',
+            [("Alder Tools, Inc.", None), ("Birch LLC", "Distributor")],
+            "a short name is no role",
+        ),
+        (
+            "Alder Tools, Inc.; Licensor; Birch LLC; the Licensee",
+            [("Alder Tools, Inc.", "Licensor"), ("Birch LLC", "Licensee")],
+            "names and defined terms quoted apart",
+        ),
+        (
+            'by and between Alder Tools, Inc., a Delaware corporation (the "Seller"), and Birch LLC, a limited '
+            'liability company (hereinafter "Buyer") (each a "Party" and together the "Parties")',
+            [("Alder Tools, Inc.", "Seller"), ("Birch LLC", "Buyer")],
+            "in the sentence that introduces them; everybody is a party",
+        ),
+        ('Birch LLC ("Birch" or the "Company")', [("Birch LLC", "Company")], "the term that is one"),
+        ("Birch LLC", [("Birch LLC", None)], "no term"),
+    ],
+)
+def test_roles(text: str, expected: list[tuple[str, str | None]], reason: str) -> None:
+    assert [(party["name"], party["role"]) for party in normalise("parties", text) or ()] == expected, reason
 
 
 @pytest.mark.parametrize(
@@ -310,9 +370,12 @@ def test_parties(text: str, expected: list[str] | None) -> None:
         (["Alder Tools, Inc."], ["Alder Tools, Inc.", "Birch LLC"], False),
         (["Alder Tools, Inc."], ["Birch LLC"], False),
         (["Alder Tools, Inc."], "Alder Tools, Inc.", False),
+        ([{"name": "Birch LLC", "role": "Buyer"}], [{"name": "Birch, L.L.C.", "role": None}], True),
+        ([{"name": "Birch LLC", "role": "Buyer"}], ["Alder Tools, Inc."], False),
+        (["Birch LLC"], [{"role": "Buyer"}], False),
     ],
 )
-def test_same_parties(gold: list[str], answer: object, same: bool) -> None:
+def test_same_parties(gold: list[object], answer: object, same: bool) -> None:
     assert same_value("parties", gold, answer) is same
 
 
@@ -402,9 +465,14 @@ def test_every_date_is_read_back_from_every_style(day: datetime.date) -> None:
         f"dated as of {day:%b} {day.day}, {day.year} between",
         f"{day.day}{suffix} day of {day:%B}, {day.year}",
         f"{day.day} {day:%B} {day.year}",
-        f"{day.month}/{day.day}/{day.year}",
     ):
         assert normalise("date", text) == day.isoformat()
+    written = normalise("date", f"{day.month}/{day.day}/{day.year}")
+    both = day.month != day.day <= 12
+    swapped = f"{day.year}-{day.day:02d}-{day.month:02d}"
+    assert written == (f"[{day.isoformat()},{swapped}]" if both else day.isoformat())
+    assert same_value("date", day.isoformat(), written)
+    assert normalise("date", f"{day.day}/{day.month}/{day.year} or 31/1/2000") == day.isoformat()
 
 
 @settings(max_examples=60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,14 +11,16 @@ from lextune.core.records import Document, FieldLabel, Span
 from lextune.core.stage import Context
 from lextune.expert.engines.base import TagInput
 from lextune.expert.engines.scripted import ScriptedTagger
+from lextune.expert.held_out import IGNORED, HeldOut
+from lextune.expert.operating import Limits
 from lextune.expert.point import point_example
 from lextune.expert.quoting import Absent, field_questions
-from lextune.expert.readers import TagReader
+from lextune.expert.readers import Passage, TagReader
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Thresholds
+from lextune.expert.thresholds import Aim, Thresholds
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import read_scores, trained_fields
+from lextune.train.calibrate import condense, fit_aim, fit_beside, read_all, trained_fields
 
 LAW = "This Agreement is governed by the laws of Ohio."
 TEXT = f"The goods are delivered in May.\n\n{LAW}\n\nInvoices are paid in June.\n"
@@ -51,12 +53,45 @@ def test_logits_stand_beside_their_labels(codec: Codec, schema: Schema, max_sent
     progress: list[tuple[int, int, str]] = []
     context = Context(0, lambda *call: progress.append(call))
     window = WindowConfig(max_sentences=max_sentences)
-    (scored,) = read_scores(reader, [_document()], schema, codec, window, context)
+    held = read_all(reader, [_document()], schema, codec, window, context)
+    (scored,) = condense(held, schema)
     assert scored.document_id == "d"
     assert scored.gold == {"Law": True, "Term": False}  # Audit was not assessed
     assert scored.best == {"Law": seen - 1, "Term": 10 + seen - 1}
     assert [logit for logit, yes in scored.sentences if yes] == [1.0]
     assert progress == [(1, 1, "a contract")]
+    assert held[0].window_of.tolist() == ([0] * seen if max_sentences > 1 else list(range(seen)))
+    assert held[0].truth.tolist() == [[int(row == 1), 0, IGNORED] for row in range(seen)]
+
+
+class Lawful:
+    """Says 2 of the law's sentence and -2 of others, to each field."""
+
+    def logits(self, passages: Sequence[Passage]) -> list[np.ndarray]:
+        return [np.array([[2.0 if t == LAW else -2.0] * 3 for t in p.texts], np.float32) for p in passages]
+
+
+@pytest.fixture
+def held(codec: Codec, schema: Schema) -> list[HeldOut]:
+    documents = [_document().model_copy(update={"id": f"d{n}"}) for n in range(4)]
+    return read_all(Lawful(), documents, schema, codec, WindowConfig(max_sentences=1), Context())
+
+
+@pytest.mark.parametrize("aim", ["f1", "recall", "contracteval", "precision_at_recall"])
+def test_every_aim_finds_what_is_there(held: list[HeldOut], schema: Schema, aim: Aim) -> None:
+    fitted = fit_aim(held, schema, aim, Limits())
+    low, high = fitted.confidence(np.array([[-2.0] * 3, [2.0] * 3], np.float32))[:, 0]
+    assert fitted.aim == aim
+    assert low < fitted.of("Law") <= high
+    assert bool(fitted.quoting) == (aim in ("contracteval", "precision_at_recall"))
+
+
+def test_what_stands_beside_the_model_is_fitted_together(held: list[HeldOut]) -> None:
+    fusion = fit_beside(held, held, fuse=True, screen=1.0)
+    assert fusion.screen is not None
+    assert (fusion.screen.recall, fusion.screen.skipped) == pytest.approx((1, 2 / 3)), "the law's window of three"
+    alone = fit_beside(held, held, fuse=False, screen=None)
+    assert (alone.screen, alone.both[0][1]) == (None, 0.0)
 
 
 def test_trained_fields_are_those_with_a_label(make_window: Callable[..., WindowExample], schema: Schema) -> None:

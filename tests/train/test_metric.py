@@ -25,7 +25,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds, fit_thresholds
 from lextune.expert.weights import Base, Binding, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import POINTED, read_scores
+from lextune.train.calibrate import POINTED, condense, read_all
 from lextune.train.metric import ServingMetric, TaggedOnce, shortest
 from lextune.train.models import CausalModel, TagModel
 from lextune.train.runs import RunOptions
@@ -92,7 +92,8 @@ def test_a_tagger_is_marked_as_the_adapter_it_becomes(
     assert result["best"]["eval_metric"] == max(seen) > 0.5
     _bind(base, tmp_path)
     engine = TransformersEngine(base, adapter=tmp_path, dtype="float32")
-    scores = read_scores(TagReader(codec, engine, Thresholds()), DOCUMENTS, schema, codec, WINDOW, Context())
+    held = read_all(TagReader(codec, engine, Thresholds()), DOCUMENTS, schema, codec, WINDOW, Context())
+    scores = condense(held, schema)
     fitted = fit_thresholds(scores, TRAINED)
     assert _f1(TagReader(codec, engine, fitted), fitted, schema, codec) == pytest.approx(max(seen), abs=1e-9)
 

@@ -8,19 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lextune.core.artifacts import Artifact, write_atomic, write_jsonl
 from lextune.core.errors import DataError, RecipeError
 from lextune.core.records import Document, FieldLabel, Message, Span
 from lextune.core.stage import Context
+from lextune.expert.edges import EdgeTagger
+from lextune.expert.engines.scripted import ScriptedTagger
+from lextune.expert.fusion import FusedReader, Fusion
 from lextune.expert.head import Head
 from lextune.expert.linear import LinearTagger
 from lextune.expert.point import ChatExample
+from lextune.expert.readers import LinearReader, Passage, TagReader
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, check_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
+from lextune.train import stages
 from lextune.train.settings import LoraSettings, TrainConfig
 from lextune.train.stages import (
     CalibrateConfig,
@@ -181,6 +187,29 @@ def test_instructions_are_conversations_as_they_are(base: Base, seal: Callable[.
     assert check_binding(adapter.path, base).fields == ("output",)
 
 
+def test_edges_are_learnt_beside_the_linear_baseline(
+    examples: Artifact, tmp_path: Path, seal: Callable[..., Artifact]
+) -> None:
+    schema = tmp_path / "dates.yaml"
+    schema.write_text('name: dates\nfields: [{name: Signed, type: date, question: "When?"}]\n')
+    rows = []
+    for number in range(1, 31):
+        date = f"{number} Frimaire {1800 + number}"  # of a calendar that no rule knows
+        text = f"Made at Rouen on {date} by the parties."
+        span = Span(start=text.index(date), end=text.index(date) + len(date))
+        labels = {"Signed": FieldLabel(parts=(date,), spans=((span,),))}
+        rows.append(Document(id=f"d{number}", name="d", sha256="", text=text, labels=labels))
+    split = seal("split", lambda f: write_jsonl(f / "train.jsonl", rows) * 0)
+    config = LinearConfig(schema_name=str(schema))
+    inputs = {"examples": examples, "split": split}
+    linear = seal("linear", lambda f: run_linear(config, inputs, f, Context()))
+    assert linear.manifest.summary["edges"] == ["Signed"]
+    tagger = EdgeTagger.load(linear.path)
+    assert tagger is not None
+    sentence = "Made at Rouen on 9 Frimaire 1840 by the parties."
+    assert [sentence[a:b] for a, b in tagger.find("Signed", sentence)] == ["9 Frimaire 1840"]
+
+
 def test_linear_then_calibrate(base: Base, examples: Artifact, schema_file: str, seal: Callable[..., Artifact]) -> None:
     config = LinearConfig(schema_name=schema_file)
     linear = seal("linear", lambda f: run_linear(config, {"examples": examples}, f, Context()))
@@ -238,3 +267,44 @@ def test_a_corrupt_checkpoint_is_said_by_the_stage(
     (tmp_path / "out" / "checkpoints" / "checkpoint-2" / "scheduler.pt").write_bytes(b"")
     run_sft(config, inputs, tmp_path / "out", Context(warn=said.append))
     assert said == ["checkpoint-2 is corrupt and passed over: scheduler.pt is not what was written"]
+
+
+def test_what_stands_beside_the_model_is_kept_with_its_thresholds(
+    base: Base,
+    examples: Artifact,
+    schema_file: str,
+    seal: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thresholds are fitted on what model and linear tagger say together, by the aim of the recipe."""
+
+    class Blind:
+        folder = base.path
+
+        def tagger(self) -> ScriptedTagger:
+            return ScriptedTagger(lambda item: np.zeros((len(item.bounds), 3), np.float32))
+
+    monkeypatch.setattr(stages, "load_model", lambda folder, engine: Blind())
+    linear = LinearConfig(schema_name=schema_file)
+    inputs = {
+        "linear": seal("linear", lambda f: run_linear(linear, {"examples": examples}, f, Context())),
+        "model": seal("model", lambda f: write_atomic(f / "model.json", json.dumps({"fields": ["Law"]}))),
+        "split": seal("split", lambda f: write_jsonl(f / "validation.jsonl", _contracts(4)) * 0),
+    }
+    settings = {"schema_name": schema_file, "base": base.name, "window": WindowConfig(max_sentences=1)}
+    config = CalibrateConfig(**settings, strategy="tag", aim="contracteval", fuse_linear=True, screen=0.9)
+    made = seal("thresholds", lambda f: run_calibrate(config, inputs, f, Context()))
+    assert set(made.manifest.files) == {"model.json", "linear.json", "fusion.json"}
+    fusion, cuts = Fusion.load(made.path), Thresholds.load(made.file("model.json"))
+    assert fusion.screen is not None
+    assert fusion.screen.share == 0.9
+    assert made.manifest.summary["screen"] == {"recall": fusion.screen.recall, "skipped": fusion.screen.skipped}
+    assert (cuts.aim, cuts.n_documents, set(cuts.quoting)) == ("contracteval", 4, {"Law", "Term", "Audit"})
+    reader = FusedReader(
+        TagReader(Codec(base.path), Blind().tagger(), Thresholds()),
+        LinearReader(LinearTagger.load(inputs["linear"].path), Thresholds()),
+        fusion,
+        cuts,
+    )
+    (law,), (other,) = (reader.read([Passage("", [text])]) for text in (LAW, "Invoices are sent in June."))
+    assert law.confidence[0, 0] > cuts.of("Law") > other.confidence[0, 0], "the model saw nothing: linear did"

@@ -157,7 +157,7 @@ class Usage(_Frozen):
     """What answering one document took.
 
     `outputs` counts generations, `valid` those that parsed; `ungrounded` the quotes that a model wrote and that do not
-    stand in what it read: they are dropped.
+    stand in what it read: they are dropped. `skipped` counts the windows that the screen spared the model.
     """
 
     seconds: float = 0.0
@@ -167,6 +167,7 @@ class Usage(_Frozen):
     outputs: int = 0
     valid: int = 0
     ungrounded: int = 0
+    skipped: int = 0
 
 
 class Prediction(_Frozen):

@@ -15,7 +15,7 @@ from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.arms import TUNED, Arm, Making, arm_of, run_arms
-from lextune.evaluate.reading import ReadConfig, tuned_expert
+from lextune.evaluate.reading import ReadConfig, beside, tuned_expert
 from lextune.evaluate.summary import SFT
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.linear import LinearTagger
@@ -68,6 +68,7 @@ def _linear(config: PredictConfig, inputs: Inputs, schema: Schema) -> Expert:
         codec=Codec(inputs["model"].path),
         thresholds=cuts,
         window=config.window,
+        edge_tagger=beside(inputs).edge_tagger,
     )
 
 
@@ -87,7 +88,7 @@ def with_schema(answer: Callable[[Document, Schema], Prediction], schema: Schema
 STAGES = (
     Stage(
         "predict",
-        3,
+        4,
         ("split", "model", "sft_model", "linear", "thresholds"),
         PredictConfig,
         run_predict,

@@ -6,6 +6,7 @@ from lextune.core.recipe import Config
 from lextune.core.stage import Inputs
 from lextune.evaluate.arms import TUNED, Arm
 from lextune.expert.answering import Expert, Identity
+from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import Thresholds
@@ -34,11 +35,16 @@ def tuned_expert(config: ReadConfig, inputs: Inputs, made: str = "model", name: 
 
     Args:
         config: how it reads.
-        inputs: `model`, or another merged model under the name `made`, and `thresholds`.
+        inputs: `model`, or another merged model under the name `made`, and `thresholds`; `linear` where there is one.
         made: the input that is the model.
         name: of the expert.
     """
     model = load_model(inputs[made].path, config.engine)
     identity = Identity(name, inputs[made].hash, model.info["strategy"])
     cuts = Thresholds.load(inputs["thresholds"].file("model.json"))
-    return build_expert(model, load_schema(config.schema_name), cuts, config.window, identity)
+    return build_expert(model, load_schema(config.schema_name), cuts, config.window, identity, beside(inputs))
+
+
+def beside(inputs: Inputs) -> Beside:
+    """Return what is asked beside the model, as it will be released."""
+    return Beside.load(inputs["linear"].path, inputs["thresholds"].path) if "linear" in inputs else Beside()

@@ -228,4 +228,6 @@ def _invented(read: Sequence[tuple[Document, Prediction]], seed: int) -> Score:
     return _share(table, seed)
 
 
-STAGES = (Stage("stress", 1, ("split", "model", "thresholds", "predictions"), StressConfig, run_stress, "stress"),)
+STAGES = (
+    Stage("stress", 2, ("split", "model", "linear", "thresholds", "predictions"), StressConfig, run_stress, "stress"),
+)

@@ -135,4 +135,6 @@ def paired_f1(after: Read, before: Read, schema: Schema, *, seed: int = 0) -> Pa
     return paired_test(tables[0], tables[1], f1, seed=seed)
 
 
-STAGES = (Stage("twins", 1, ("split", "model", "thresholds", "predictions"), TwinsConfig, run_twins, "twins"),)
+STAGES = (
+    Stage("twins", 2, ("split", "model", "linear", "thresholds", "predictions"), TwinsConfig, run_twins, "twins"),
+)

@@ -8,7 +8,7 @@ document's own text; values are normalised from the quotes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lextune.core.errors import RequestError
@@ -19,28 +19,25 @@ from lextune.core.records import (
     FieldAnswer,
     Message,
     Prediction,
-    Quote,
     Record,
-    Span,
     Usage,
 )
+from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
-from lextune.expert.grounding import edges
+from lextune.expert.placing import Placed, Read, answer_quotes, place, quoted
 from lextune.expert.readers import Passage, WindowReader
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig, cut, sentence_texts
-from lextune.text.spans import CollapsedText, merge_adjacent
-from lextune.text.values import normalise
+from lextune.text.dates import names_end
+from lextune.text.values import end_from, normalise
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 CHUNK = 64  # windows read at once: what bounds the memory of a document of any length
-FLOOR = 0.005  # a sentence below this confidence is no candidate
-PART_OF_SENTENCE = ("text", "date", "parties")
 
 
 class Identity(NamedTuple):
@@ -49,23 +46,6 @@ class Identity(NamedTuple):
     name: str
     hash: str
     strategy: str
-
-
-class Joined(NamedTuple):
-    """Neighbouring sentences that answer one field: indexes first..last, and the highest confidence."""
-
-    first: int
-    last: int
-    confidence: float
-
-
-class Read(NamedTuple):
-    """What a reader said of a document: `confidence` [sentences, fields], and quoted parts as in `readers.Reading`."""
-
-    sentences: list[Span]
-    confidence: NDArray[np.float32]
-    parts: dict[tuple[int, int], Sequence[tuple[int, int]]]
-    usage: Usage
 
 
 class Identified:
@@ -115,6 +95,7 @@ class Expert(Identified):
         thresholds: when a field is present; `trained_fields` says which fields may be answered at all.
         window: how documents are cut.
         chatter: who answers in `chat`; None for a release that only tags.
+        edge_tagger: finds the edges of quotes inside sentences; None leaves them to the rules.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of an expert, each by name
@@ -127,10 +108,11 @@ class Expert(Identified):
         thresholds: Thresholds,
         window: WindowConfig,
         chatter: Chatter | None = None,
+        edge_tagger: EdgeTagger | None = None,
     ) -> None:
         self.identity, self.schema, self._reader = identity, schema, reader
         self._codec, self._thresholds, self._window = codec, thresholds, window
-        self._chatter = chatter
+        self._chatter, self._edge_tagger = chatter, edge_tagger
 
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Answer every field of the schema from one document.
@@ -148,14 +130,14 @@ class Expert(Identified):
         for number, field in enumerate(self.schema.fields):
             if assessed is not None and field.name not in assessed:
                 continue
-            found = list(join(read.confidence[:, number], self._thresholds.quote_share)) if read.sentences else []
-            placed = [(self._place(number, document.text, read, j), j.confidence) for j in found]
+            placed = place(number, field, document.text, read, self._thresholds.quote_share, self._edge_tagger)
             candidates += [
-                Candidate(field=field.name, start=s.start, end=s.end, confidence=sure)
-                for spans, sure in placed
-                for s in spans
+                Candidate(field=field.name, start=s.start, end=s.end, confidence=one.confidence)
+                for one in placed
+                for s in one.spans
             ]
-            fields[field.name] = self._answer_field(field, document, placed, sure_from)
+            fields[field.name] = self._answer_field(field, document, placed, read, sure_from)
+        fields |= self._ends(fields)
         return Prediction(
             document_id=document.id,
             record=self._record(document, fields),
@@ -183,7 +165,7 @@ class Expert(Identified):
         windows = cut(document, self._codec, self._window)
         rows: list[NDArray[np.float32]] = []
         usage: dict[str, Any] = {"windows": len(windows), "prompt_tokens": 0, "generated_tokens": 0}
-        usage |= {"outputs": 0, "valid": 0, "ungrounded": 0}
+        usage |= {"outputs": 0, "valid": 0, "ungrounded": 0, "skipped": 0}
         parts: dict[tuple[int, int], Sequence[tuple[int, int]]] = {}
         done = 0
         for start in range(0, len(windows), CHUNK):
@@ -199,28 +181,24 @@ class Expert(Identified):
         matrix = np.concatenate(rows) if rows else np.zeros((0, len(self.schema.fields)), dtype=np.float32)
         return Read(sentences, matrix, parts, Usage(**usage))
 
-    def _place(self, number: int, text: str, read: Read, joined: Joined) -> list[Span]:
-        field, rows = self.schema.fields[number], range(joined.first, joined.last + 1)
-        known = {row: _quoted(text, read.sentences[row], read.parts.get((row, number), ())) for row in rows}
-        if field.type not in PART_OF_SENTENCE:
-            if not any(known.values()):
-                return [Span(start=read.sentences[joined.first].start, end=read.sentences[joined.last].end)]
-            return list(merge_adjacent(text, (s for row in rows for s in known[row] or [read.sentences[row]])))
-        return [s for row in rows for s in known[row] or edges(field, text, read.sentences[row])]
+    def _ends(self, fields: Mapping[str, FieldAnswer | None]) -> dict[str, FieldAnswer]:
+        """Return the ends that are counted from a start which another field states."""
+        dates = {f.name: one for f in self.schema.fields if f.type == "date" and (one := fields.get(f.name))}
+        starts = {name: one.answer for name, one in dates.items()}
+        return {
+            name: one.model_copy(update={"answer": end_from(" ".join(q.text for q in one.quotes), starts)})
+            for name, one in dates.items()
+            if one.answer is None and names_end(name)
+        }
 
     def _answer_field(
-        self, field: SchemaField, document: Document, placed: Sequence[tuple[list[Span], float]], sure_from: float
+        self, field: SchemaField, document: Document, placed: Sequence[Placed], read: Read, sure_from: float
     ) -> FieldAnswer | None:
-        best = max((sure for _, sure in placed), default=0.0)
+        best = placed[0].confidence if placed else 0.0
         if best < self._thresholds.of(field.name) or best <= 0:
             return None
-        kept = [(spans, sure) for spans, sure in placed if sure >= best * self._thresholds.quote_share]
-        if field.type in PART_OF_SENTENCE:  # one place states a name, a date or the parties
-            kept = [max(kept, key=lambda item: item[1])]
-        spans = sorted({(s.start, s.end) for group, _ in kept for s in group})
-        if field.type in ("text", "date"):
-            spans = spans[:1]
-        quotes = tuple(Quote(text=document.text[a:b], start=a, end=b, page=document.page_of(a)) for a, b in spans)
+        spans = quoted(field, placed, read.sentences, self._thresholds.quoting_of(field.name))
+        quotes = answer_quotes(document, spans)
         joined = (
             " ".join(" ".join(q.text for q in quotes).split())
             if field.type != "parties"
@@ -232,38 +210,3 @@ class Expert(Identified):
             confidence=round(best, 4),
             status="accepted" if best >= sure_from else "review",
         )
-
-
-def _quoted(text: str, sentence: Span, parts: Sequence[tuple[int, int]]) -> list[Span]:
-    """Return the parts of a sentence as spans of the text; none where they are the whole sentence."""
-    if not parts:
-        return []
-    known = CollapsedText(text[sentence.start : sentence.end])
-    if list(parts) == [(0, len(known.collapsed))]:
-        return []
-    found = [known.span(start, end) for start, end in parts]
-    return [Span(start=sentence.start + s.start, end=sentence.start + s.end) for s in found]
-
-
-def join(confidence: NDArray[np.float32], share: float) -> Iterator[Joined]:
-    """Yield groups of neighbouring sentences of one field, most confident first.
-
-    Args:
-        confidence: [sentences]. share: a neighbour joins where it has at least this share of the group's best.
-    """
-    import numpy as np
-
-    free = confidence >= FLOOR
-    for seed in np.argsort(-confidence, kind="stable"):
-        if not free[seed]:
-            if confidence[seed] < FLOOR:
-                return
-            continue
-        first = last = int(seed)
-        least = max(FLOOR, share * float(confidence[seed]))
-        while first > 0 and free[first - 1] and confidence[first - 1] >= least:
-            first -= 1
-        while last + 1 < len(free) and free[last + 1] and confidence[last + 1] >= least:
-            last += 1
-        free[first : last + 1] = False
-        yield Joined(first, last, float(confidence[seed]))

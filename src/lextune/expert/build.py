@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from lextune.core.errors import MachineError, ModelError, RequestError
 from lextune.expert.answering import Expert, Identity
+from lextune.expert.beside import NOTHING, Beside
 from lextune.expert.engines.base import Generator, LocalChat, Tagger
 from lextune.expert.head import Head
 from lextune.expert.readers import PointReader, TagReader, TextReader, WindowReader
@@ -85,7 +86,12 @@ def load_model(folder: Path, engine: str) -> LoadedModel:
 
 
 def build_expert(
-    model: LoadedModel, schema: Schema, thresholds: Thresholds, window: WindowConfig, identity: Identity
+    model: LoadedModel,
+    schema: Schema,
+    thresholds: Thresholds,
+    window: WindowConfig,
+    identity: Identity,
+    beside: Beside = NOTHING,
 ) -> Expert | WritingExpert:
     """Return the expert that a merged model is, by its own strategy.
 
@@ -93,11 +99,17 @@ def build_expert(
         ModelError: the strategy is `tag` and the model has no head.
     """
     engine = model.tagger() if identity.strategy == "tag" else model.generator()
-    return expert_over(engine, model.codec, schema, thresholds, window, identity)
+    return expert_over(engine, model.codec, schema, thresholds, window, identity, beside)
 
 
-def expert_over(
-    engine: Any, codec: Codec, schema: Schema, thresholds: Thresholds, window: WindowConfig, identity: Identity
+def expert_over(  # noqa: PLR0913 - the parts of an expert
+    engine: Any,
+    codec: Codec,
+    schema: Schema,
+    thresholds: Thresholds,
+    window: WindowConfig,
+    identity: Identity,
+    beside: Beside = NOTHING,
 ) -> Expert | WritingExpert:
     """Return the expert over an engine that runs: the one place where a strategy becomes what answers.
 
@@ -108,14 +120,17 @@ def expert_over(
         thresholds: when a field is present, and which fields may be answered.
         window: how documents are cut.
         identity: its strategy decides.
+        beside: what else is asked, where the release has it.
     """
+    parts: dict[str, Any] = {"codec": codec, "thresholds": thresholds, "window": window}
+    parts["edge_tagger"] = beside.edge_tagger
     if identity.strategy == "tag":
-        tagged = TagReader(codec, engine, thresholds)
-        return Expert(identity, schema, tagged, codec=codec, thresholds=thresholds, window=window)
+        tagged = beside.reader(TagReader(codec, engine, thresholds), thresholds)
+        return Expert(identity, schema, tagged, **parts)
     chatter = LocalChat(engine, codec)
     if is_prose(schema):
         return WritingExpert(identity, schema, chatter)
     reader: WindowReader = PointReader(chatter, schema)
     if identity.strategy == "text":
         reader = TextReader(chatter, schema, thresholds.trained_fields)
-    return Expert(identity, schema, reader, codec=codec, thresholds=thresholds, window=window, chatter=chatter)
+    return Expert(identity, schema, reader, **parts, chatter=chatter)

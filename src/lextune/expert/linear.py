@@ -25,6 +25,7 @@ WEIGHTS, VOCABULARY = "linear.safetensors", "linear_vocabulary.json"
 MIN_CONTRACTS = 5
 HASHES = 1 << 23  # of n-grams, of which a count is held while the vocabulary is chosen
 NEGATIVES = 12  # negative sentences kept for each positive one of a field; the intercept is corrected for it
+LEAST_NEGATIVES = 60_000  # kept of any field, where there are so many
 
 
 class LinearTagger:
@@ -107,7 +108,8 @@ def fit_linear(examples: Iterable[WindowExample], fields: int, *, seed: int = 0)
         )
         if not len(positive) or not len(negative):
             continue
-        kept = random.choice(negative, size=min(len(negative), max(4000, NEGATIVES * len(positive))), replace=False)
+        wanted = max(LEAST_NEGATIVES, NEGATIVES * len(positive))
+        kept = random.choice(negative, size=min(len(negative), wanted), replace=False)
         chosen = np.concatenate([positive, kept])
         target = np.concatenate([np.ones(len(positive)), np.zeros(len(kept))])
         model = LogisticRegression(C=10.0, solver="liblinear", random_state=seed)

@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     """What a reader says of one window: confidences [sentences, fields], and what it took.
 
     `parts[sentence, field]` is what of a sentence answers a field, as [start, end) of its text, where that is known.
-    `outputs`, `valid` and `ungrounded` count as those of `lextune.core.records.Usage`.
+    `outputs`, `valid`, `ungrounded` and `skipped` count as those of `lextune.core.records.Usage`.
     """
 
     confidence: NDArray[np.float32]
@@ -48,6 +48,15 @@ class Reading(NamedTuple):
     valid: int = 0
     ungrounded: int = 0
     parts: Mapping[tuple[int, int], Sequence[tuple[int, int]]] = MappingProxyType({})
+    skipped: int = 0
+
+
+class Tagged(NamedTuple):
+    """What a tagger says of one window: logits [sentences, fields]; and the tokens read, none where it was skipped."""
+
+    logits: NDArray[np.float32]
+    prompt_tokens: int = 0
+    skipped: bool = False
 
 
 class WindowReader(Protocol):
@@ -58,23 +67,32 @@ class WindowReader(Protocol):
         ...
 
 
+class TaggedReader(Protocol):
+    """Tags windows, each at most once."""
+
+    def tagged(self, passages: Sequence[Passage]) -> list[Tagged]:
+        """Return what is said of each passage."""
+        ...
+
+
 class TagReader:
     """A tagger's logits, calibrated."""
 
     def __init__(self, codec: Codec, tagger: Tagger, thresholds: Thresholds) -> None:
         self._codec, self._tagger, self._thresholds = codec, tagger, thresholds
 
+    def tagged(self, passages: Sequence[Passage]) -> list[Tagged]:
+        """Return raw logits."""
+        inputs = [tag_input(self._codec, p.heading, p.texts) for p in passages]
+        return [Tagged(*each) for each in zip(self._tagger.tag(inputs), (len(i.ids) for i in inputs), strict=True)]
+
     def logits(self, passages: Sequence[Passage]) -> list[NDArray[np.float32]]:
         """Return raw logits, for calibration."""
-        return self._tagger.tag([tag_input(self._codec, p.heading, p.texts) for p in passages])
+        return [each.logits for each in self.tagged(passages)]
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
         """Tag every passage."""
-        inputs = [tag_input(self._codec, p.heading, p.texts) for p in passages]
-        return [
-            Reading(self._thresholds.confidence(logits), prompt_tokens=len(item.ids))
-            for logits, item in zip(self._tagger.tag(inputs), inputs, strict=True)
-        ]
+        return [Reading(self._thresholds.confidence(t.logits), t.prompt_tokens) for t in self.tagged(passages)]
 
 
 class LinearReader:

@@ -9,6 +9,7 @@ from typing import Any
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import ArtifactError, MachineError
 from lextune.expert.answering import Expert, Identity
+from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
 from lextune.expert.cleaned import CleanedExpert
 from lextune.expert.schema import load_schema
@@ -64,6 +65,7 @@ def release_expert(
         Thresholds.load(release.path / THRESHOLDS_FILE),
         WindowConfig(**info["window"]),
         Identity(info["name"], info["weights"], info["strategy"]),
+        Beside.load(release.path, release.path),
     )
     if info.get("clean") and isinstance(expert, Expert):
         return CleanedExpert(expert, CleanOptions(**info["clean"])), info

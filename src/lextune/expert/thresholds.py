@@ -1,9 +1,10 @@
 """Thresholds: from logits to confidences, and from confidences to answers, for a stated aim.
 
-Fitted on documents that training did not see. A pooled logistic curve turns a logit into a probability
-(Platt 1999). A field is present where its most confident sentence reaches the field's threshold; fields with
-fewer than 20 positive documents share one pooled threshold. A present field quotes every sentence that has at
-least `quote_share` of the best one's confidence.
+Fitted on documents that training did not see. A logistic curve turns a logit into a probability (Platt 1999): one for
+all fields, and before it one a field where `lextune.expert.logistic` fitted them. A field is present where its most
+confident sentence reaches the field's threshold; fields with fewer than 20 positive documents share one pooled
+threshold. How much is quoted for a present field says `Quoting`: the same for all, or for each field what
+`lextune.expert.operating` found best for the aim.
 """
 
 from __future__ import annotations
@@ -24,19 +25,37 @@ if TYPE_CHECKING:
 
 FEW = 20
 THRESHOLDS_FILE = "thresholds.json"
-Aim = Literal["f1", "recall"]
+Aim = Literal["f1", "recall", "contracteval", "precision_at_recall"]
+
+
+class Quoting(BaseModel):
+    """How much is quoted for a field that is present: of its places, the surest first."""
+
+    model_config = ConfigDict(frozen=True)
+    share: float = 0.3
+    """Places with at least this share of the best one's confidence are quoted."""
+    around: int = 0
+    """So many sentences on either side of a place are quoted with it, where whole sentences are quoted."""
 
 
 class Thresholds(BaseModel):
-    """How confident is confident enough. `slope` and `shift` map a logit to slope * logit + shift."""
+    """How confident is confident enough. `slope` and `shift` map a logit to slope * logit + shift.
+
+    Where there are `curves`, a slope and a shift for each field in the schema's order, they come first.
+
+    Neighbouring sentences are one place where they have at least `quote_share` of its best one's confidence. What of
+    the places is quoted says `quoting` by field; where it says nothing, those with that share of the best place's.
+    """
 
     model_config = ConfigDict(frozen=True)
     aim: Aim = "f1"
     slope: float = 1.0
     shift: float = 0.0
+    curves: tuple[tuple[float, float], ...] = ()
     pooled: float = 0.5
     by_field: dict[str, float] = {}
     quote_share: float = 0.3
+    quoting: dict[str, Quoting] = {}
     review_below: float = 0.5
     n_documents: int = 0
     trained_fields: tuple[str, ...] | None = None
@@ -45,10 +64,17 @@ class Thresholds(BaseModel):
         """Return the confidence at which a field counts as present."""
         return self.by_field.get(field, self.pooled)
 
+    def quoting_of(self, field: str) -> Quoting:
+        """Return how much is quoted for a field."""
+        return self.quoting.get(field) or Quoting(share=self.quote_share)
+
     def confidence(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return calibrated probabilities of logits, any shape."""
+        """Return calibrated probabilities of logits, [..., fields]; any shape where no field has a curve of its own."""
         import numpy as np
 
+        if self.curves:
+            slopes, shifts = np.array(self.curves, dtype=np.float32).T
+            logits = slopes * logits + shifts
         scaled = np.clip(self.slope * logits + self.shift, -30, 30)
         return np.asarray(1 / (1 + np.exp(-scaled)), dtype=np.float32)
 
@@ -80,6 +106,8 @@ class Scored(BaseModel):
 def fit_thresholds(scored: Sequence[Scored], fields: Sequence[str], *, aim: Aim = "f1") -> Thresholds:
     """Choose thresholds that maximise F1 of presence (or F2, for the aim `recall`) over documents.
 
+    For the aims of `lextune.expert.operating` what counts of this is the calibration.
+
     Raises:
         DataError: there is no document, or no field is present in any.
     """
@@ -90,17 +118,22 @@ def fit_thresholds(scored: Sequence[Scored], fields: Sequence[str], *, aim: Aim 
     pairs: dict[str, list[tuple[float, bool]]] = {
         f: [(_probability(fitted, s.best[f]), s.gold[f]) for s in scored if f in s.best and f in s.gold] for f in fields
     }
-    beta = 1.0 if aim == "f1" else 2.0
+    beta = 2.0 if aim == "recall" else 1.0
     pooled = _best_cut([p for rows in pairs.values() for p in rows], beta)
     by_field = {f: _best_cut(rows, beta) for f, rows in pairs.items() if sum(gold for _, gold in rows) >= FEW}
     return fitted.model_copy(
         update={
             "pooled": pooled,
             "by_field": by_field,
-            "review_below": min(0.95, max(pooled, 0.5)),
+            "review_below": review_limit(pooled),
             "n_documents": len(scored),
         }
     )
+
+
+def review_limit(pooled: float) -> float:
+    """Return the confidence under which an answer is for review, by the pooled threshold."""
+    return min(0.95, max(pooled, 0.5))
 
 
 def _probability(thresholds: Thresholds, logit: float) -> float:

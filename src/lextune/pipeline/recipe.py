@@ -71,6 +71,11 @@ class ReleaseSettings(Config):
 
     engine: Literal["openvino", "transformers"] = "openvino"
     """The engine that thresholds and metrics are measured with."""
+    fuse_linear: bool = False
+    """With strategy `tag`, whether `linear`'s evidence is added to the model's."""
+    screen: float | None = Field(None, gt=0, le=1)
+    """With strategy `tag`, the share of the labels that must be in windows the model reads, the others being left to
+    `linear`; null for all windows."""
     parity_windows: int = Field(24, ge=1)
     """How many validation windows or prompts the parity check compares."""
 
@@ -110,7 +115,12 @@ class Recipe(Config):
     search: SearchSettings = SearchSettings()
     """Where `lextune train search` looks for better training settings; a run does not read it."""
     aim: Aim = "f1"
-    """What thresholds are chosen for: `f1`, or `recall` (F2, which counts a missed clause for more)."""
+    """What thresholds are chosen for: `f1`; `recall` (F2, which counts a missed clause for more); `contracteval` (the
+    best ContractEval F1 with at least the Jaccard and the recall below); `precision_at_recall`."""
+    jaccard_at_least: float = Field(0.5, ge=0, le=1)
+    """With the aim `contracteval`, the least mean Jaccard."""
+    recall_at_least: float = Field(0.8, ge=0, le=1)
+    """With the aims `contracteval` and `precision_at_recall`, the least share of present fields that are answered."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """What the fine-tuned model is compared with."""
     gate: GateConfig = GateConfig()

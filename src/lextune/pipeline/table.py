@@ -81,7 +81,7 @@ DPO_WIRES = {  # what differs with `dpo`: SFT does not see what preferences are 
 }
 SHARED = (  # settings of a recipe that stages take under the same name
     "name", "task", "task_options", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train",
-    "search", "aim",
+    "search", "aim", "jaccard_at_least", "recall_at_least",
 )  # fmt: skip
 ORDER = [
     "documents",
@@ -136,6 +136,8 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "negatives": recipe.train.negatives,
         "absent_fields": recipe.train.absent_fields,
         "engine": recipe.release.engine,
+        "fuse_linear": recipe.release.fuse_linear,
+        "screen": recipe.release.screen,
         "windows": recipe.release.parity_windows,
         "openvino": recipe.release.engine == "openvino",
         "documents": recipe.evaluate.base_documents,

@@ -16,6 +16,8 @@ from lextune.core.artifacts import Artifact, write_atomic
 from lextune.core.errors import ArtifactError, GateRefused
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.expert.edges import EDGE_NAMES, EDGE_WEIGHTS
+from lextune.expert.fusion import FUSION_FILE
 from lextune.expert.linear import VOCABULARY, WEIGHTS
 from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
@@ -63,8 +65,11 @@ def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context
     write_atomic(out / "schema.yaml", _schema_yaml(schema.model_dump()))
     shutil.copyfile(inputs["thresholds"].file("model.json"), out / "thresholds.json")
     if "linear" in inputs:
-        for name in (WEIGHTS, VOCABULARY):
+        edges = [name for name in (EDGE_WEIGHTS, EDGE_NAMES) if name in inputs["linear"].manifest.files]
+        for name in (WEIGHTS, VOCABULARY, *edges):
             shutil.copyfile(inputs["linear"].file(name), out / name)
+        if FUSION_FILE in inputs["thresholds"].manifest.files:
+            shutil.copyfile(inputs["thresholds"].file(FUSION_FILE), out / FUSION_FILE)
         shutil.copyfile(inputs["thresholds"].file("linear.json"), out / "linear_thresholds.json")
     shutil.copyfile(inputs["parity"].file("parity.json"), out / "parity.json")
     write_atomic(out / "metrics.json", json.dumps(evaluation, indent=1))
@@ -177,7 +182,7 @@ def _said(verdict: dict[str, Any]) -> str:
 STAGES = (
     Stage(
         "bundle",
-        2,
+        3,
         ("model", "linear", "thresholds", "evaluation", "gate", "parity"),
         BundleConfig,
         run_bundle,

@@ -3,13 +3,17 @@
 `June 21, 1999` is `1999-06-21`; `[]/[]/2020` and `____ day of ____, 2020` are `2020-XX-XX`; `March 5` is
 `XXXX-03-05`; `20[]` is `20XX` (the unspecified digits of ISO 8601-2, also known as EDTF). A contract that
 runs until somebody ends it expires on the "date" `perpetual`.
+
+`5/8/2014` can be read two ways. Its value is then the set of both, `[2014-05-08,2014-08-05]` ("one of a set" of ISO
+8601-2), the month-first reading of the United States before the other; a numeric date beside it that can be read one
+way only decides it.
 """
 
 from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from lextune.text.numerals import ORDINALS
@@ -43,16 +47,18 @@ _PATTERNS = tuple(
         r"\b(?P<year>\d{4}|\d{3}X|\d\dXX|XXXX)-(?P<month>\d\d|XX)-(?P<day>\d\d|XX)\b",
         rf"(?<![\w/])(?P<first>{_PART})(?P<sep>[/-])(?P<second>{_PART})(?P=sep)(?P<year>{_ANY_YEAR})",
         r"(?<![\d.])(?P<second>\d{1,2})\.(?P<first>\d{1,2})\.(?P<year>(?:19|20)\d{2})(?![\d.])",
-        rf"(?<!\w){_DAY}\s*(?:day\s*)?(?:of\b)?[\s-]*(?:{_MONTH}|{_BLANKS})\s*,?\s*"
+        rf"(?<!\w){_DAY}\s*(?i:day\s*)?(?i:of\b)?[\s-]*(?:{_MONTH}|{_BLANKS})\s*,?\s*"
         rf"(?:(?:of|in the year)\s+)?{_YEAR}",
         rf"(?:{_BLANKS}(?:st|nd|rd|th)?|\bday of)\s*(?:day\s*)?(?:of\b)?\s*(?:{_MONTH}|{_BLANKS})?"
         rf"\s*,?\s*{_YEAR}",
-        rf"(?<!\w){_DAY}\s*(?:day\s*)?(?:of\b)?\s*{_MONTH}(?!\s*,?\s*\d)",
+        rf"(?<!\w){_DAY}\s*(?i:day\s*)?(?i:of\b)?\s*{_MONTH}(?!\s*,?\s*\d)",
         rf"\b{_MONTH}\s*(?:(?:the\s+)?(?:{_DAY}|{_BLANKS}))?\s*(?:,|of|in the year)?\s*{_YEAR}",
         rf"\b{_MONTH}\s+{_DAY}(?!\s*,?\s*\d)",
         rf"^\W*{_YEAR}\W*$",
     )
 )
+_NUMERIC = re.compile(r"(?<![\w/-])(\d{1,2})([/-])(\d{1,2})\2\d{2}")
+_ONE_OF = re.compile(r"\[[\dX]{4}-[\dX]{2}-[\dX]{2}(?:,[\dX]{4}-[\dX]{2}-[\dX]{2})+\]")
 _FOR_EVER = re.compile(
     r"\bperpetual(?:ly)?\b|\bin perpetuity\b|\bindefinite(?:ly)?\b|\bunlimited (?:period|term|duration)\b",
     re.I,
@@ -72,11 +78,20 @@ _END_CUE = re.compile(
 
 
 class FoundDate(NamedTuple):
-    """One date in a text: ISO 8601 with X for unknown digits, and where it stands."""
+    """One date in a text: ISO 8601 with X for unknown digits, and where it stands.
+
+    `other` is the date that it also can be, day before month; empty where it can be read one way only.
+    """
 
     value: str
     start: int
     end: int
+    other: str = ""
+
+    @property
+    def stated(self) -> str:
+        """The value as it leaves: the date, or the set of both readings."""
+        return one_of((self.value, self.other) if self.other else (self.value,))
 
     @property
     def has_year(self) -> bool:
@@ -94,6 +109,17 @@ def find_dates(text: str) -> list[FoundDate]:
     return dates
 
 
+def one_of(dates: Iterable[str]) -> str:
+    """Return the value that is one of some dates, the likeliest first: the date itself where there is one only."""
+    different = list(dict.fromkeys(dates))
+    return different[0] if len(different) == 1 else f"[{','.join(different)}]"
+
+
+def readings(value: str) -> tuple[str, ...]:
+    """Return the dates that a value can be, the likeliest first."""
+    return tuple(value.strip("[]").split(","))
+
+
 def read_date(text: str, field: str = "") -> str | None:
     """Return the date that a quote or an annotated answer states, None where it states none.
 
@@ -103,13 +129,20 @@ def read_date(text: str, field: str = "") -> str | None:
             "until", "ending" and the like, an effective date the one after "effective", "commencing" and
             the like, and any other field the first; a date with a year goes before one without.
     """
+    if _ONE_OF.fullmatch(text):
+        return text
     dates = find_dates(text)
     dates = [date for date in dates if date.has_year] or dates
     if names_end(field):
         return _end(text, dates)
     if _START_FIELD.search(field):
         return _start(text, dates)
-    return dates[0].value if dates else PERPETUAL if is_perpetual(text) else None
+    return dates[0].stated if dates else PERPETUAL if is_perpetual(text) else None
+
+
+def names_start(field: str) -> bool:
+    """Say whether a field with this name asks for the date on which something begins."""
+    return _START_FIELD.search(field) is not None and not names_end(field)
 
 
 def names_end(field: str) -> bool:
@@ -123,7 +156,11 @@ def is_perpetual(text: str) -> bool:
 
 
 def same_date(gold: str, answer: str) -> bool:
-    """Say whether `answer` has every digit that `gold` knows; what `gold` leaves open is not compared."""
+    """Say whether `answer` has every digit that `gold` knows; what `gold` leaves open is not compared.
+
+    Of a date that can be read two ways the likelier reading is compared.
+    """
+    gold, answer = readings(gold)[0], readings(answer)[0]
     if PERPETUAL in (gold, answer) or len(gold) != len(answer):
         return gold == answer
     return all(wanted in ("X", given) for wanted, given in zip(gold, answer, strict=True))
@@ -141,9 +178,9 @@ def _start(text: str, dates: list[FoundDate]) -> str | None:
         ends = _END_CUE.search(before)
         starts = _START_CUE.search(before)
         if starts and not (ends and ends.start() > starts.start()):
-            return date.value
+            return date.stated
         if not ends:
-            others.append(date.value)
+            others.append(date.stated)
         since = date.end
     return others[0] if others else None
 
@@ -155,7 +192,7 @@ def _end(text: str, dates: list[FoundDate]) -> str | None:
     if is_perpetual(text):
         return PERPETUAL
     others = [date for date in dates if not _START_CUE.search(text[max(0, date.start - NEAR) : date.start])]
-    return others[-1].value if others and not _LENGTH.search(text) else None
+    return others[-1].stated if others and not _LENGTH.search(text) else None
 
 
 def _after(text: str, dates: list[FoundDate], cue: re.Pattern[str]) -> str | None:
@@ -163,17 +200,25 @@ def _after(text: str, dates: list[FoundDate], cue: re.Pattern[str]) -> str | Non
     since = 0
     for date in dates:
         if cue.search(text[max(since, date.start - NEAR) : date.start]):
-            return date.value
+            return date.stated
         since = date.end
     return None
 
 
 def _readings(text: str) -> Iterator[FoundDate]:
+    orders = {int(m[1]) > 12 for m in _NUMERIC.finditer(text) if (int(m[1]) > 12) != (int(m[3]) > 12)}
+    day_first = orders == {True}
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
-            value = _value(match.groupdict())
+            parts = match.groupdict()
+            value, other = _value(parts), None
+            if parts.get("sep") is not None and "X" not in (
+                value or ""
+            ):  # 5/8/2014: which of the two is the month is not said
+                other = _value(parts | {"first": parts["second"], "second": parts["first"]})
+                value, other = (other, value) if day_first else (value, other)
             if value is not None:
-                yield FoundDate(value, match.start(), match.end())
+                yield FoundDate(value, match.start(), match.end(), "" if orders or other in (None, value) else other)
 
 
 def _value(parts: dict[str, str | None]) -> str | None:

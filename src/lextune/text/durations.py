@@ -10,7 +10,7 @@ import datetime
 import re
 from typing import Any, NamedTuple
 
-from lextune.text.dates import END, NEAR, PERPETUAL, START, is_perpetual, read_date, runs_until_ended
+from lextune.text.dates import END, NEAR, PERPETUAL, START, is_perpetual, one_of, read_date, readings, runs_until_ended
 from lextune.text.numerals import NUMBER_WORDS, ORDINALS, number
 
 DAYS = {
@@ -153,6 +153,11 @@ def end_of(start: str, duration: Any) -> str | None:
     """
     if duration == PERPETUAL:
         return PERPETUAL
+    ends = [end for one in readings(start) if (end := _end_of(one, duration)) is not None]
+    return one_of(ends) if ends else None
+
+
+def _end_of(start: str, duration: dict[str, Any]) -> str | None:
     months, days_more = (
         _MONTHS.get(duration["unit"], 0) * duration["value"],
         _WHOLE_DAYS.get(duration["unit"], 0),

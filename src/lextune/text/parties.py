@@ -1,14 +1,15 @@
 """Parties: the names of the persons and companies that a contract's preamble, or an annotated answer, lists.
 
 Defined terms ("the Company"), roles ("Distributor") and descriptions ("a Delaware corporation") are left
-out; what remains is the name as written.
+out of the names; what remains is the name as written. A role is kept beside it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MATCH = 90.0
 """Two names are one party at this `rapidfuzz` token-sort ratio of their keys, or above."""
@@ -49,6 +50,7 @@ _ROLE = re.compile(
 )
 _OTHER_NAME = re.compile(r"(?:d\s*/?\s*b\s*/?\s*a|doing business as|formerly|a/?k/?a|f/k/a|also known as)\b", re.I)
 _DBA = re.compile(r",?\s+(?:d\s*/?\s*b\s*/?\s*a|doing business as|a/k/a|f/k/a)\b.*", re.I | re.S)
+_DEFINED = re.compile(r"[\"“”„ʺ]([^\"“”„ʺ]{2,40})[\"“”„ʺ]|(?:^|;)\s*([^;()\"“”]{2,40}?)\s*(?=;|$)")
 _KEY_WORDS = {
     "incorporated": "inc", "corporation": "corp", "company": "co", "limited": "ltd", "the": "", "and": "",
 }  # fmt: skip
@@ -68,18 +70,51 @@ def read_parties(text: str) -> list[str] | None:
     for line in re.split(r"[;\n]+", text):
         piece = " ".join(line.split())
         names += _from_sentence(piece) if len(piece.split()) > LONG else _from_piece(piece)
-    unique = list({party_key(name): name for name in reversed(names) if party_key(name)}.values())[::-1]
+    by_key: dict[str, str] = {}
+    for name in names:
+        by_key.setdefault(party_key(name), name)
+    unique = [name for key, name in by_key.items() if key]
     full = [name for name in unique if not _is_short_for_another(name, unique)]
     if sum(COMPANY_SUFFIX.search(name) is not None for name in full) > 1:  # one word beside companies is a defined term
         full = [name for name in full if len(name.split()) > 1 or COMPANY_SUFFIX.search(name)]
     return full or None
 
 
-def same_parties(gold: Sequence[str], answer: Sequence[str]) -> bool:
-    """Say whether two lists name the same parties: each name of either has its own match in the other."""
+def read_roles(text: str) -> list[dict[str, str | None]] | None:
+    """Return the parties with the role that each is given: `{"name": "Birch LLC", "role": "Distributor"}`.
+
+    A role is a defined term that says what a party does under the contract, after its name and before the next one;
+    None where a party has only a short name, or no term at all.
+
+    Args:
+        text: as for `read_parties`.
+    """
+    names = read_parties(text)
+    if names is None:
+        return None
+    plain = " ".join(text.split())
+    found = sorted((max(plain.find(name), 0), name) for name in names)
+    ends = [start for start, _ in found[1:]] + [len(plain)]
+    roles = {name: _role_in(plain[start + len(name) : end]) for (start, name), end in zip(found, ends, strict=True)}
+    return [{"name": name, "role": roles[name]} for name in names]
+
+
+def _role_in(text: str) -> str | None:
+    for match in _DEFINED.finditer(text):
+        term = re.sub(r"^the\s+", "", (match[1] or match[2]).strip(_EDGES), flags=re.I)
+        if _ROLE.fullmatch(term) and not re.fullmatch(r"part(?:y|ies)", term, re.I):
+            return term
+    return None
+
+
+def same_parties(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
+    """Say whether two lists name the same parties: each name of either has its own match in the other.
+
+    A party is a name, or a mapping with one; roles are not compared.
+    """
     from rapidfuzz import fuzz
 
-    left, right = [party_key(name) for name in gold], [party_key(name) for name in answer]
+    left, right = ([party_key(_name(party)) for party in each] for each in (gold, answer))
     if len(left) != len(right):
         return False
     for name in left:
@@ -97,6 +132,10 @@ def party_key(name: str) -> str:
     plain = re.sub(r"(?<=\b\w)\.\s?(?=\w\b)", "", plain)  # l.l.c. -> llc, s. a. -> sa
     words = re.sub(r"[^\w\s]", " ", plain.replace("&", " ")).split()
     return " ".join(word for word in (_KEY_WORDS.get(word, word) for word in words) if word)
+
+
+def _name(party: Any) -> str:
+    return str(party.get("name", "")) if isinstance(party, Mapping) else str(party)
 
 
 def _from_piece(piece: str) -> list[str]:
@@ -139,7 +178,7 @@ def _split(text: str) -> list[str]:
 
 def _tidy(text: str) -> str | None:
     name = _DESCRIPTION.sub("", text).strip(_EDGES)
-    name = re.sub(r"^(?:and|between|by|or)\b\s*", "", name)
+    name = re.sub(r"^(?:(?:and|between|by|or)\b|WHEREAS\b,?|Party \w:)\s*", "", name)
     if len(name) < 2 or len(name.split()) > LONG or not re.search(r"[^\W\d_]", name):
         return None
     if _ROLE.fullmatch(name.rstrip(".")) or _OTHER_NAME.match(name):

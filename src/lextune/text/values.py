@@ -8,9 +8,9 @@ only `null` ever leaves.
 | --- | --- |
 | boolean | true or false |
 | text | the text, its white space collapsed |
-| date | ISO 8601, an X for every unknown digit (`2020-XX-XX`), or `perpetual` |
+| date | ISO 8601, an X for every unknown digit (`2020-XX-XX`); `[2014-05-08,2014-08-05]` of two; `perpetual` |
 | duration | `{"value": 1, "unit": "year"}`, with `"successive": true` where it repeats; or `perpetual` |
-| parties | a list of names |
+| parties | a list of `{"name": "Birch LLC", "role": "Distributor"}`; a party without a role has null there |
 | jurisdiction | a state's or country's usual name; several are joined by `; ` |
 | money | `{"amount": 1000000, "currency": "USD"}` |
 """
@@ -21,11 +21,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lextune.text.dates import names_end, read_date, same_date
+from lextune.text.dates import names_end, names_start, read_date, same_date
 from lextune.text.durations import end_of_term, read_duration, same_duration
 from lextune.text.jurisdictions import read_jurisdiction, same_jurisdiction
 from lextune.text.numerals import NUMBER_WORDS, number
-from lextune.text.parties import read_parties, same_parties
+from lextune.text.parties import read_roles, same_parties
 from lextune.text.tokens import jaccard, tokens
 
 NULL = "null"
@@ -80,6 +80,21 @@ def normalise(kind: str, text: str, *, field: str = "") -> Any | None:
     if kind != "parties":  # line breaks part one name from the next
         text = " ".join(text.split())
     return read(text, field)
+
+
+def end_from(text: str, starts: Mapping[str, Any]) -> str | None:
+    """Return the date on which a term ends that a passage counts from a start which other fields state.
+
+    Args:
+        text: the quoted passage.
+        starts: the values of date fields, by name: one that names a start of effect goes before the date of signing.
+
+    Returns:
+        As `lextune.text.durations.end_of_term`; None where no field states a start.
+    """
+    known = [(name, date) for name, date in starts.items() if isinstance(date, str) and names_start(name)]
+    known.sort(key=lambda item: "agreement" in item[0].casefold() or "sign" in item[0].casefold())
+    return end_of_term(" ".join(text.split()), known[0][1]) if known else None
 
 
 def same_value(kind: str, gold: Any, answer: Any) -> bool:
@@ -177,7 +192,7 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "text": lambda text, _field: text,
     "date": _read_date,
     "duration": read_duration,
-    "parties": lambda text, _field: read_parties(text),
+    "parties": lambda text, _field: read_roles(text),
     "jurisdiction": lambda text, _field: read_jurisdiction(text),
     "money": _read_money,
 }

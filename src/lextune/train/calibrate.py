@@ -1,31 +1,29 @@
-"""Reading validation documents for calibration: raw logits of every sentence beside its labels."""
+"""Calibration: from validation documents and their labels to thresholds, fusion and the screen."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from lextune.core.records import Document
 from lextune.core.stage import Context
+from lextune.expert.edges import EdgeTagger
+from lextune.expert.fusion import Fusion, fit_fusion
+from lextune.expert.held_out import HeldOut, LogitReader, read_held_out
+from lextune.expert.logistic import fit_curves, log_odds
+from lextune.expert.operating import Limits, fit_operating
 from lextune.expert.point import GENERAL
 from lextune.expert.quoting import FieldQuestion
-from lextune.expert.readers import Passage
 from lextune.expert.schema import Schema
+from lextune.expert.screen import fit_screen
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Scored, score_document
-from lextune.expert.windowing import WindowConfig, WindowExample, cut, label
+from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds, score_document
+from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.text.values import NULL
 
 POINTED = 0.01  # what is generated counts whatever its confidence
-
-
-class LogitReader(Protocol):
-    """Gives logits [sentences, fields] of windows."""
-
-    def logits(self, passages: Sequence[Passage]) -> list[Any]:
-        """Return one matrix a passage."""
-        ...
 
 
 def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tuple[str, ...]:
@@ -42,26 +40,55 @@ def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tu
     return tuple(name for number, name in enumerate(schema.names) if number in seen)
 
 
-def read_scores(
+def read_all(
     reader: LogitReader,
     documents: Sequence[Document],
     schema: Schema,
     codec: Codec,
     window: WindowConfig,
     context: Context,
-) -> list[Scored]:
+) -> list[HeldOut]:
+    """Return held-out documents as a reader sees them."""
+    out = []
+    for done, held in enumerate(read_held_out(reader, documents, schema, codec, window), start=1):
+        out.append(held)
+        context.progress(done, len(documents), held.document.name[:40])
+    return out
+
+
+def condense(held: Sequence[HeldOut], schema: Schema) -> list[Scored]:
     """Return each document's logits condensed for fitting thresholds."""
     out = []
-    for done, document in enumerate(documents, start=1):
-        windows = list(label(document, cut(document, codec, window), schema))
-        matrices = reader.logits([Passage(w.heading, w.texts) for w in windows])
-        logits: dict[str, list[float]] = {}
-        positives: dict[str, list[bool]] = {}
-        for number, name in enumerate(schema.names):
-            if name not in document.labels:
-                continue
-            logits[name] = [float(v) for m in matrices for v in m[:, number]]
-            positives[name] = [number in row for w in windows for row in w.positives]
-        out.append(score_document(document.id, logits, positives))
-        context.progress(done, len(documents), document.name[:40])
+    for each in held:
+        labelled = [(number, name) for number, name in enumerate(schema.names) if name in each.document.labels]
+        logits = {name: each.logits[:, number].tolist() for number, name in labelled}
+        positives = {name: (each.truth[:, number] == 1).tolist() for number, name in labelled}
+        out.append(score_document(each.document.id, logits, positives))
     return out
+
+
+def fit_aim(
+    held: Sequence[HeldOut], schema: Schema, aim: Aim, limits: Limits, edge_tagger: EdgeTagger | None = None
+) -> Thresholds:
+    """Fit calibration, thresholds and how much is quoted, for an aim; `edge_tagger` will find edges inside sentences.
+
+    Raises:
+        DataError: no field is present in any document.
+    """
+    curves = fit_curves((held,))
+    calibrated = [replace(each, logits=log_odds(curves, (each.logits,))) for each in held]
+    fitted = fit_thresholds(condense(calibrated, schema), schema.names, aim=aim)
+    fitted = fitted.model_copy(update={"curves": tuple(tuple(row) for row in curves.tolist())})
+    if aim in ("f1", "recall"):
+        return fitted
+    return fit_operating(held, schema, fitted, limits, edge_tagger=edge_tagger)
+
+
+def fit_beside(model: Sequence[HeldOut], linear: Sequence[HeldOut], *, fuse: bool, screen: float | None) -> Fusion:
+    """Fit what the linear tagger adds to the model: its evidence, and the screen for a share of the labels.
+
+    Raises:
+        DataError: the two did not read the same documents, or a screen is asked for and there is no label.
+    """
+    limits = None if screen is None else fit_screen(linear, fit_curves((linear,)), screen)
+    return fit_fusion(model, linear, fuse=fuse, screen=limits)

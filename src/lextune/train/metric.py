@@ -25,7 +25,7 @@ from lextune.expert.thresholds import Thresholds, fit_thresholds
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
-from lextune.train.calibrate import POINTED, read_scores
+from lextune.train.calibrate import POINTED, condense, read_all
 
 
 class ServingMetric:
@@ -100,8 +100,8 @@ class ServingMetric:
         return expert_over(engine, self._codec, self._schema, thresholds, self._window, identity)
 
     def _fitted(self, reader: TagReader) -> Thresholds:
-        scores = read_scores(reader, self._documents, self._schema, self._codec, self._window, Context())
-        fitted = fit_thresholds(scores, self._trained)
+        held = read_all(reader, self._documents, self._schema, self._codec, self._window, Context())
+        fitted = fit_thresholds(condense(held, self._schema), self._trained)
         return fitted.model_copy(update={"trained_fields": self._trained})
 
     def _marks(self, predictions: Sequence[Prediction]) -> float:

@@ -8,21 +8,27 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic
 from lextune.core.recipe import Config
 from lextune.core.records import Document
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.build import load_model
+from lextune.expert.edges import EdgeTagger, fit_edges
+from lextune.expert.fusion import fuse
+from lextune.expert.held_out import HeldOut
 from lextune.expert.linear import LinearTagger, fit_linear
+from lextune.expert.operating import Limits
 from lextune.expert.quoting import Absent
 from lextune.expert.readers import LinearReader, TagReader
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.tasks import Example, as_chats, get_task
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds
+from lextune.expert.thresholds import Aim, Thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import POINTED, read_scores, trained_fields
+from lextune.train.calibrate import POINTED, fit_aim, fit_beside, read_all, trained_fields
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.kept_out import KEPT_OUT
 from lextune.train.metric import ServingMetric, shortest
@@ -78,6 +84,14 @@ class CalibrateConfig(Config):
     """The engine that runs the model: `openvino` or `transformers`."""
     aim: Aim = "f1"
     """What thresholds are chosen for."""
+    jaccard_at_least: float = Field(0.5, ge=0, le=1)
+    """With the aim `contracteval`, the least mean Jaccard."""
+    recall_at_least: float = Field(0.8, ge=0, le=1)
+    """With the aims `contracteval` and `precision_at_recall`, the least share of present fields that are answered."""
+    fuse_linear: bool = False
+    """Whether the linear tagger's evidence is added to the model's, with strategy `tag`."""
+    screen: float | None = Field(None, gt=0, le=1)
+    """With strategy `tag`, the share of the labels that must be in windows the model reads; null for all windows."""
 
 
 def read_examples(artifact: Artifact, config: TrainConfig, schema: Schema, seed: int) -> dict[str, list[Any]]:
@@ -160,12 +174,18 @@ def prepare(config: SftConfig, base: Base, examples: dict[str, list[Any]], schem
 
 
 def run_linear(config: LinearConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Fit the linear baseline on every window of the training documents."""
+    """Fit the linear baseline on every window of the training documents, and the edges of quotes on the documents."""
     schema = load_schema(config.schema_name)
     rows = list(read_jsonl(inputs["examples"].file("train_all.jsonl"), WindowExample))
     tagger = fit_linear(rows, len(schema.fields), seed=context.seed)
     tagger.save(out)
-    return {"windows": len(rows), "ngrams": len(tagger.vocabulary)}
+    found: Summary = {"windows": len(rows), "ngrams": len(tagger.vocabulary)}
+    if "split" in inputs:
+        edges = fit_edges(read_jsonl(inputs["split"].file("train.jsonl"), Document), schema)
+        if edges is not None:
+            edges.save(out)
+            found["edges"] = list(edges.fields)
+    return found
 
 
 def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -231,33 +251,41 @@ def _binding(base: Base, strategy: str, fields: tuple[str, ...]) -> Binding:
 
 
 def run_calibrate(config: CalibrateConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
-    """Fit thresholds for the model (by the engine that serves it) and for the linear baseline."""
+    """Fit thresholds for the model (by the engine that serves it) and for the linear baseline.
+
+    With `fuse_linear` or `screen` what the linear tagger adds to the model is fitted first, into `fusion.json`.
+    """
     schema = load_schema(config.schema_name)
     codec = Codec(resolve_base(config.base).path)
     documents = list(read_jsonl(inputs["split"].file("validation.jsonl"), Document))
     trained = tuple(inputs["model"].json("model.json")["fields"])
-    fitted: dict[str, Thresholds] = {}
-    if config.strategy == "tag":
-        loaded = load_model(inputs["model"].path, config.engine)
-        reader = TagReader(codec, loaded.tagger(), Thresholds())
-        fitted["model"] = _fit(read_scores(reader, documents, schema, codec, config.window, context), schema, config)
-    else:
-        fitted["model"] = Thresholds(aim=config.aim, pooled=POINTED, review_below=0.7)
+    limits = Limits(config.jaccard_at_least, config.recall_at_least)
+    read: dict[str, list[HeldOut]] = {}
     if "linear" in inputs:
         linear = LinearReader(LinearTagger.load(inputs["linear"].path), Thresholds())
-        fitted["linear"] = _fit(read_scores(linear, documents, schema, codec, config.window, context), schema, config)
+        read["linear"] = read_all(linear, documents, schema, codec, config.window, context)
+    if config.strategy == "tag":
+        tagger = load_model(inputs["model"].path, config.engine).tagger()
+        read["model"] = read_all(
+            TagReader(codec, tagger, Thresholds()), documents, schema, codec, config.window, context
+        )
+    found: Summary = {}
+    if len(read) == 2 and (config.fuse_linear or config.screen is not None):
+        fusion = fit_beside(read["model"], read["linear"], fuse=config.fuse_linear, screen=config.screen)
+        fusion.save(out)
+        read["model"] = fuse(read["model"], read["linear"], fusion)
+        found = {"screen": fusion.screen and fusion.screen.model_dump(include={"recall", "skipped"})}
+    edges = EdgeTagger.load(inputs["linear"].path) if "linear" in inputs else None
+    fitted = {name: fit_aim(held, schema, config.aim, limits, edges) for name, held in read.items()}
+    fitted.setdefault("model", Thresholds(aim=config.aim, pooled=POINTED, review_below=0.7))
     for name, thresholds in fitted.items():
         thresholds.model_copy(update={"trained_fields": trained}).save(out, f"{name}.json")
-    return {"documents": len(documents), "pooled": round(fitted["model"].pooled, 4)}
-
-
-def _fit(scores: list[Scored], schema: Schema, config: CalibrateConfig) -> Thresholds:
-    return fit_thresholds(scores, schema.names, aim=config.aim)
+    return {"documents": len(documents), "pooled": round(fitted["model"].pooled, 4), **found}
 
 
 STAGES = (
     Stage("preflight", 3, ("examples",), PreflightConfig, run_preflight, "preflight"),
-    Stage("linear", 1, ("examples",), LinearConfig, run_linear, "linear"),
+    Stage("linear", 2, ("examples", "split"), LinearConfig, run_linear, "linear"),
     Stage("sft", 2, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
-    Stage("calibrate", 1, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
+    Stage("calibrate", 2, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
 )

@@ -1,0 +1,101 @@
+"""Places and quotes: each candidate in one group, and as much quoted as `Quoting` says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lextune.core.records import Document, Span
+from lextune.expert.placing import FLOOR, Placed, Read, answer_quotes, join, place, quoted
+from lextune.expert.schema import FieldType, SchemaField
+from lextune.expert.thresholds import Quoting, Thresholds
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.01, 0.03, 0.05, 0.2, 0.5, 0.9, 1.0]), max_size=30),
+    st.floats(0, 1),
+)
+@settings(max_examples=200)
+def test_join(values: list[float], share: float) -> None:
+    confidence = np.array(values, dtype=np.float32)
+    groups = list(join(confidence, share))
+    covered = [i for g in groups for i in range(g.first, g.last + 1)]
+    assert sorted(covered) == [i for i, v in enumerate(confidence) if v >= FLOOR], "each candidate once"
+    assert [g.confidence for g in groups] == sorted((g.confidence for g in groups), reverse=True)
+    for g in groups:
+        inside = confidence[g.first : g.last + 1]
+        assert g.confidence == pytest.approx(float(inside.max()))
+        assert (inside >= min(share * g.confidence, inside.max()) - 1e-6).all()
+
+
+def field(kind: FieldType) -> SchemaField:
+    return SchemaField(name="F", type=kind, question="F?")
+
+
+SENTENCES = [Span(start=10 * n, end=10 * n + 9) for n in range(12)]
+
+
+def placed(**sure: float) -> list[Placed]:
+    """One sentence each, by number."""
+    found = [Placed([SENTENCES[int(n[1:])]], c, range(int(n[1:]), int(n[1:]) + 1)) for n, c in sure.items()]
+    return sorted(found, key=lambda one: -one.confidence)
+
+
+@pytest.mark.parametrize(
+    ("quoting", "expected"),
+    [
+        (Quoting(share=0.3), [(20, 29), (60, 69), (90, 99)]),
+        (Quoting(share=0.0), [(0, 9), (20, 29), (60, 69), (90, 99)]),
+        (Quoting(share=1.0), [(90, 99)]),
+        (Quoting(share=0.3, around=1), [(10, 39), (50, 109)]),
+        (Quoting(share=0.0, around=1), [(0, 39), (50, 109)]),
+        (Quoting(share=0.3, around=2), [(0, 119)]),
+        (Quoting(share=1.0, around=2), [(70, 119)]),
+    ],
+)
+def test_the_surest_places_are_quoted_in_the_documents_order(quoting: Quoting, expected: list[tuple[int, int]]) -> None:
+    """Sentences 5 to 7 and 8 to 10 follow one another, and are one quote."""
+    spans = quoted(field("boolean"), placed(s9=0.8, s6=0.6, s2=0.24, s0=0.1), SENTENCES, quoting)
+    assert [(s.start, s.end) for s in spans] == expected
+
+
+@pytest.mark.parametrize("kind", ["text", "date", "parties"])
+def test_a_name_a_date_and_the_parties_are_stated_in_one_place(kind: FieldType) -> None:
+    everything = Quoting(share=0.0, around=2)
+    one, other = Placed([Span(start=20, end=22)], 0.8), Placed([Span(start=10, end=12)], 0.7)
+    assert [s.start for s in quoted(field(kind), [one, other], SENTENCES, everything)] == [20]
+    two = Placed([Span(start=30, end=32), Span(start=5, end=9)], 0.9)
+    spans = quoted(field(kind), [two, other], SENTENCES, everything)
+    assert [s.start for s in spans] == ([5, 30] if kind == "parties" else [5])
+
+
+def test_parts_of_sentences_are_quoted_alone() -> None:
+    part = Placed([Span(start=33, end=36)], 0.7)
+    spans = quoted(field("boolean"), [*placed(s9=0.8), part], SENTENCES, Quoting(share=0.1, around=1))
+    assert [(s.start, s.end) for s in spans] == [(33, 36), (80, 109)]
+
+
+def test_a_field_without_a_quoting_of_its_own_takes_the_share_of_all() -> None:
+    limits = Thresholds(quote_share=0.4, quoting={"F": Quoting(share=0.1, around=2)})
+    assert limits.quoting_of("F") == Quoting(share=0.1, around=2)
+    assert limits.quoting_of("G") == Quoting(share=0.4)
+
+
+def test_places_are_spans_of_the_text() -> None:
+    text = "One here. Two there. Three."
+    sentences = [Span(start=0, end=9), Span(start=10, end=20), Span(start=21, end=27)]
+    confidence = np.array([[0.9, 0.0], [0.8, 0.0], [0.1, 0.5]], np.float32)
+    found = place(0, field("boolean"), text, Read(sentences, confidence), 0.3)
+    assert [[text[s.start : s.end] for s in one.spans] for one in found] == [["One here. Two there."], ["Three."]]
+    assert [one.confidence for one in found] == pytest.approx([0.9, 0.1])
+    assert [one.rows for one in found] == [range(2), range(2, 3)]
+    assert place(0, field("boolean"), "", Read([], np.zeros((0, 2), np.float32)), 0.3) == []
+
+
+def test_quotes_carry_their_page() -> None:
+    pages = (Span(start=0, end=4), Span(start=4, end=9))
+    document = Document(id="d", name="d", sha256="0" * 64, text="one\ftwo.", pages=pages)
+    (quote,) = answer_quotes(document, [Span(start=4, end=7)])
+    assert (quote.text, quote.start, quote.end, quote.page) == ("two", 4, 7, 2)
