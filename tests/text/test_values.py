@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.text.tokens import jaccard, tokens
-from lextune.text.values import end_from, is_null, normalise, same_value
+from lextune.text.values import end_from, in_words, is_null, normalise, same_value
 
 YEAR, MONTH = {"value": 1, "unit": "year"}, {"value": 1, "unit": "month"}
 KINDS = ("boolean", "text", "date", "duration", "parties", "jurisdiction", "money")
@@ -398,6 +398,25 @@ def test_same_parties(gold: list[object], answer: object, same: bool) -> None:
 def test_money(text: str, expected: tuple[float, str] | None) -> None:
     found = normalise("money", text)
     assert found == (None if expected is None else {"amount": expected[0], "currency": expected[1]})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (True, "yes"),
+        (False, "no"),
+        ("New York", "New York"),
+        ([{"name": "Birch LLC", "role": "Distributor"}, {"name": "Oak", "role": None}], "Birch LLC (Distributor); Oak"),
+        ({"value": 1, "unit": "year", "successive": True}, "1 year, successive"),
+        ({"value": 30, "unit": "day"}, "30 days"),
+        ({"amount": 1000000, "currency": "USD"}, "USD 1,000,000"),
+        ({"amount": 12.5, "currency": "EUR"}, "EUR 12.5"),
+        ({"kind": "cap", "of": [1, 2], "note": None}, "kind: cap, of: 1; 2"),
+        (None, ""),
+    ],
+)
+def test_a_value_in_words(value: object, words: str) -> None:
+    assert in_words(value) == words
 
 
 def test_same_money() -> None:

@@ -61,6 +61,27 @@ def is_null(value: Any, *, quoted: bool) -> bool:
     return isinstance(value, Mapping) and not value
 
 
+def in_words(value: Any) -> str:
+    """Return a normalised value as a reader wants it (`yes`, `Birch LLC (Distributor)`, `30 days`), none as nothing."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return "; ".join(map(in_words, value))
+        case {"name": name, **others}:
+            return f"{name} ({others['role']})" if others.get("role") else str(name)
+        case {"value": count, "unit": unit, **others}:
+            return f"{count} {unit}{'' if count == 1 else 's'}{', successive' if others.get('successive') else ''}"
+        case {"amount": amount, "currency": currency}:
+            return f"{currency} {amount:,}"
+        case Mapping():
+            return ", ".join(f"{key}: {in_words(each)}" for key, each in value.items() if each is not None)
+        case _:
+            return str(value)
+
+
 def normalise(kind: str, text: str, *, field: str = "") -> Any | None:
     """Return the value that an annotated answer or a whole quoted passage states, None where it states none.
 

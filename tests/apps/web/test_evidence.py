@@ -139,16 +139,16 @@ def test_the_list_shows_every_field_in_order() -> None:
     page = Page(render_evidence(*sample()))
     shown = " ".join(page.everything.split())
     assert "2 of 3 fields found · 96 characters · 2 pages · release r1 · schema clauses-47" in shown
-    assert "1 Parties Yes 91 % confident · accepted “ACME Ltd” page 1 “Bolt plc” page 1" in shown
+    assert "1 Parties yes 91 % confident · accepted “ACME Ltd” page 1 “Bolt plc” page 1" in shown
     assert "2 Cap on Liability – not found" in shown
-    assert "3 Governing Law Yes 91 % confident · accepted “governed by the law of Utopia.” page 2" in shown
+    assert "3 Governing Law yes 91 % confident · accepted “governed by the law of Utopia.” page 2" in shown
     assert "Not assessed by this release Force Majeure" in shown
 
 
 @pytest.mark.parametrize(
     ("answer", "shown"),
     [
-        (False, "No"),
+        (False, "no"),
         ("2020-01", "2020-01"),
         (["ACME Ltd", "Bolt plc"], "ACME Ltd; Bolt plc"),
         ({"amount": 2, "unit": "years", "note": None}, "amount: 2, unit: years"),

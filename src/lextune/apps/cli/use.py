@@ -13,6 +13,7 @@ from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet
 from lextune.core.counts import counted
 from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
+from lextune.text.values import in_words
 
 ReleaseOption = Annotated[Path, typer.Option("--release", help="A release folder, or a run's folder.")]
 EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino or transformers.")]
@@ -80,7 +81,7 @@ def record_table(record: Record) -> Table:
         page = answer.quotes[0].page if answer.quotes else None
         table.add_row(
             escape(name),
-            "yes" if answer.answer is True else escape(str(answer.answer)),
+            escape(in_words(answer.answer)),
             str(page or ""),
             f"{answer.confidence:.2f}",
             answer.status,

@@ -11,11 +11,12 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lextune.core.errors import DocumentError, shorten
 from lextune.core.pages import page_template
 from lextune.core.records import Document, FieldAnswer, Record
+from lextune.text.values import in_words
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -144,7 +145,7 @@ def _template() -> Template:
         "evidence.html.j2",
         lstrip=False,
         exact=_exact,
-        plain=_plain,
+        plain=lambda answer: shorten(in_words(answer), MAX_ANSWER),
         stripes=_stripes,
         shorten=shorten,
     )
@@ -168,15 +169,3 @@ def _stripes(fields: tuple[int, ...], hues: Mapping[int, int]) -> str:
         for index, number in enumerate(fields)
     ]
     return f"linear-gradient({', '.join(bands)})"
-
-
-def _plain(answer: Any) -> str:
-    """Write an answer of any type as one line for a reader."""
-    if isinstance(answer, bool):
-        return "Yes" if answer else "No"
-    if isinstance(answer, Mapping):
-        known = [(key, value) for key, value in answer.items() if value is not None]
-        return ", ".join(f"{key}: {_plain(value)}" for key, value in known)
-    if isinstance(answer, (list, tuple)):
-        return "; ".join(_plain(item) for item in answer)
-    return shorten(str(answer), MAX_ANSWER) if answer is not None else ""
