@@ -15,7 +15,7 @@ from lextune.core.errors import MachineError
 from lextune.core.records import Document
 from lextune.expert.weights import find_smollm2_gguf
 from lextune.pipeline import Done, Recipe, read_recipe, run
-from lextune.pipeline.table import DPO_STAGES, ORDER
+from lextune.pipeline.table import ASKED_FOR, ORDER
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,7 +56,7 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
     }
     recipe, data = Recipe.model_validate(values), _sample_contracts()
     made = run(recipe, out=tmp_path, data=data)
-    assert [done.name for done in made] == [name for name in ORDER if name not in ("clean", "search", *DPO_STAGES)]
+    assert [done.name for done in made] == [name for name in ORDER if name not in ASKED_FOR]
     _check_reuse(recipe, tmp_path, data, made)
 
     folders: dict[str, Path] = {done.name: done.artifact.path for done in made}
@@ -130,7 +130,7 @@ def test_instructions_to_a_release_that_writes(tmp_path: Path) -> None:
     overrides = ("train.steps=4", "train.evaluations=1", "evaluate.base_documents=2", "release.parity_windows=2")
     recipe = read_recipe(RECIPES / "instruction-legal.yaml", overrides)
     made = run(recipe, out=tmp_path)
-    without = ("clean", "search", "linear", *DPO_STAGES)
+    without = (*ASKED_FOR, "linear")
     assert [done.name for done in made] == [name for name in ORDER if name not in without]
     _check_reuse(recipe, tmp_path, None, made)
 

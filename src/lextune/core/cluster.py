@@ -253,10 +253,27 @@ def connected(address: str) -> Iterator[tuple[int, Callable[[], None]]]:
         return
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
-        _connect(ray, address)
-        yield _workers(ray), ray.shutdown
+        with _only_when_told():
+            _connect(ray, address)
+            yield _workers(ray), ray.shutdown
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _only_when_told() -> Iterator[None]:
+    """Keep Ray from connecting of itself, to whatever cluster it finds, for a thread that is at work when ours is left.
+
+    The environment variable that says so is read when Ray is imported, which a caller may have done before.
+    """
+    from ray._private import auto_init_hook
+
+    before = auto_init_hook.enable_auto_connect
+    auto_init_hook.enable_auto_connect = False
+    try:
+        yield
+    finally:
+        auto_init_hook.enable_auto_connect = before
 
 
 def _workers(ray: Any) -> int:
