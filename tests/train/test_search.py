@@ -15,6 +15,7 @@ from lextune.core.artifacts import Artifact, write_jsonl
 from lextune.core.errors import ModelError
 from lextune.core.stage import Context
 from lextune.expert.schema import load_schema
+from lextune.expert.scoring.general import load_items
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.train import search, study, trial
@@ -223,7 +224,7 @@ def test_several_processes_share_a_search(
 ) -> None:
     found = _run(make_config(trials=3), inputs, tmp_path, jobs=2)
     assert len(found["trials"]) == 3
-    assert found["general_before"]["accuracy"]["n"] == 64, "processes of their own"
+    assert found["general_before"]["accuracy"]["n"] == len(load_items()) > 8, "processes of their own"
 
 
 def test_gpus_are_named_as_the_environment_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
