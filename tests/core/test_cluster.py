@@ -229,6 +229,7 @@ def test_a_cluster_of_its_own_starts_says_nothing_and_is_gone_at_ctrl_c(tmp_path
         "def stop():\n"
         "    while not ray.is_initialized(): time.sleep(0.1)\n"
         "    time.sleep(3); os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "threading.Thread(target=stop).start()\n"
         "try: list(results)\n"
         "except KeyboardInterrupt: print('stopped', ray.is_initialized(), os.environ['RAY_USAGE_STATS_ENABLED'])\n"
