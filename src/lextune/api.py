@@ -13,10 +13,12 @@ from lextune.core.records import Document, Prediction, Record
 from lextune.core.stage import Progress
 from lextune.deploy.batch.options import BatchOptions, Source
 from lextune.deploy.batch.running import Standing, ignore, run_batch
-from lextune.expert.answering import Expert, Identity
+from lextune.expert.answering import Expert
+from lextune.expert.build import linear_expert
 from lextune.expert.cleaned import CleanedExpert
 from lextune.expert.released import find_release, release_expert, start_release
 from lextune.expert.schema import Schema
+from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
@@ -199,21 +201,9 @@ def batch(
 
 def load_linear(release: Release) -> Expert:
     """Return the linear baseline that ships with a release."""
-    from lextune.expert.edges import EdgeTagger
-    from lextune.expert.linear import LinearTagger
-    from lextune.expert.readers import LinearReader
-    from lextune.expert.templates import Codec
-
     cuts = Thresholds.load(release.path / "linear_thresholds.json")
-    return Expert(
-        Identity("linear", release.expert.release_hash, "linear"),
-        release.schema,
-        LinearReader(LinearTagger.load(release.path), cuts),
-        codec=Codec(release.path),
-        thresholds=cuts,
-        window=WindowConfig(**release.info["window"]),
-        edge_tagger=EdgeTagger.load(release.path),
-    )
+    window = WindowConfig(**release.info["window"])
+    return linear_expert(release.path, release.expert.release_hash, release.schema, cuts, Codec(release.path), window)
 
 
 def run(

@@ -15,11 +15,10 @@ from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.arms import TUNED, Arm, Making, arm_of, run_arms
-from lextune.evaluate.reading import ReadConfig, beside, tuned_expert
+from lextune.evaluate.reading import ReadConfig, tuned_expert
 from lextune.evaluate.summary import SFT
-from lextune.expert.answering import Expert, Identity
-from lextune.expert.linear import LinearTagger
-from lextune.expert.readers import LinearReader
+from lextune.expert.answering import Expert
+from lextune.expert.build import linear_expert
 from lextune.expert.released import find_release, release_expert
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import trivial
@@ -61,15 +60,8 @@ def _model(config: PredictConfig, inputs: Inputs, made: str, name: str) -> Arm:
 
 def _linear(config: PredictConfig, inputs: Inputs, schema: Schema) -> Expert:
     cuts = Thresholds.load(inputs["thresholds"].file("linear.json"))
-    return Expert(
-        Identity("linear", inputs["linear"].hash, "linear"),
-        schema,
-        LinearReader(LinearTagger.load(inputs["linear"].path), cuts),
-        codec=Codec(inputs["model"].path),
-        thresholds=cuts,
-        window=config.window,
-        edge_tagger=beside(inputs).edge_tagger,
-    )
+    codec, linear = Codec(inputs["model"].path), inputs["linear"]
+    return linear_expert(linear.path, linear.hash, schema, cuts, codec, config.window)
 
 
 def _released(config: PredictConfig, folder: Path) -> Making:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from lextune.core.errors import MachineError, ModelError, RequestError
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import NOTHING, Beside
+from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Generator, LocalChat, Tagger
 from lextune.expert.head import Head
-from lextune.expert.readers import PointReader, TagReader, TextReader, WindowReader
+from lextune.expert.linear import LinearTagger
+from lextune.expert.readers import LinearReader, PointReader, TagReader, TextReader, WindowReader
 from lextune.expert.schema import Schema
 from lextune.expert.tasks import is_prose
 from lextune.expert.templates import Codec
@@ -134,3 +136,27 @@ def expert_over(  # noqa: PLR0913 - the parts of an expert
     if identity.strategy == "text":
         reader = TextReader(chatter, schema, thresholds.trained_fields)
     return Expert(identity, schema, reader, **parts, chatter=chatter)
+
+
+def linear_expert(
+    folder: Path, made: str, schema: Schema, thresholds: Thresholds, codec: Codec, window: WindowConfig
+) -> Expert:
+    """Return the linear baseline as an expert.
+
+    Args:
+        folder: holds its tagger, and the edges of quotes where they were learnt.
+        made: its hash.
+        schema: the fields.
+        thresholds: its own.
+        codec: of the base model, by whose tokens documents are cut.
+        window: how documents are cut.
+    """
+    return Expert(
+        Identity("linear", made, "linear"),
+        schema,
+        LinearReader(LinearTagger.load(folder), thresholds),
+        codec=codec,
+        thresholds=thresholds,
+        window=window,
+        edge_tagger=EdgeTagger.load(folder),
+    )
