@@ -84,7 +84,7 @@ def load(release: Path | str, *, engine: str | None = None) -> Release:
 
     Args:
         release: the folder.
-        engine: `openvino` or `transformers`; by default the one the release was measured with.
+        engine: `openvino`, `openvino-f32` or `transformers`; by default the one the release was measured with.
 
     Raises:
         ArtifactError: not a release, damaged, or a run that has none yet.

@@ -153,7 +153,7 @@ def test_a_name_that_is_no_folders_name_is_refused(tmp_path: Path, name: str) ->
 def test_an_unknown_engine_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     assert get_args(ReleaseSettings.model_fields["engine"].annotation) == ENGINES
     (tmp_path / "r.yaml").write_text("name: a\nrelease: {engine: opnvino}\n")
-    with pytest.raises(RecipeError, match=r"release\.engine: input should be 'openvino' or 'transformers'"):
+    with pytest.raises(RecipeError, match=r"release\.engine: input should be 'openvino', 'openvino-f32' or"):
         read_recipe(tmp_path / "r.yaml")
 
 

@@ -22,6 +22,7 @@ from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.arms import Arm, Making, arm_of, run_arms
 from lextune.evaluate.summary import FEW_SHOT, ZERO_SHOT
 from lextune.expert.answering import Expert, Identity
+from lextune.expert.build import in_openvino
 from lextune.expert.engines.base import Chatter, Generator, LocalChat
 from lextune.expert.engines.cached import CachedChat
 from lextune.expert.engines.openai_ import Endpoint, OpenAiChat
@@ -70,7 +71,7 @@ class PredictBaseConfig(Config):
     window: WindowConfig
     """How documents are cut."""
     engine: str = "openvino"
-    """The engine that runs the model: `openvino` or `transformers`."""
+    """The engine that runs the model: `openvino`, `openvino-f32` or `transformers`."""
     documents: int = 8
     """How many test documents are read, the shortest first."""
     shots: Shots = (3,)
@@ -155,10 +156,10 @@ def _costs(config: PredictBaseConfig, out: Path) -> dict[str, dict[str, float]]:
 
 def base_generator(base: Base, codec: Codec, engine: str) -> Generator:
     """Return an engine that generates with an untuned base; its OpenVINO export is kept in the cache."""
-    if engine == "openvino":
+    if in_openvino(engine):
         from lextune.expert.engines.openvino_ import OpenVinoGenerator, exported_base
 
-        return OpenVinoGenerator(exported_base(base), codec)
+        return OpenVinoGenerator(exported_base(base), codec, engine)
     from lextune.expert.engines.transformers_ import TransformersEngine
 
     return TransformersEngine(base)

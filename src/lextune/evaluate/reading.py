@@ -22,7 +22,7 @@ class ReadConfig(Config):
     window: WindowConfig
     """How documents are cut."""
     engine: str = "openvino"
-    """The engine that runs the model: `openvino` or `transformers`."""
+    """The engine that runs the model: `openvino`, `openvino-f32` or `transformers`."""
 
 
 def tuned_arm(config: ReadConfig, inputs: Inputs) -> Arm:

@@ -11,6 +11,7 @@ from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import NOTHING, Beside
 from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Generator, LocalChat, Tagger
+from lextune.expert.engines.openvino_ import IN_BF16, IN_FP32, OpenVinoGenerator, OpenVinoTagger
 from lextune.expert.head import Head
 from lextune.expert.linear import LinearTagger
 from lextune.expert.readers import LinearReader, PointReader, TagReader, TextReader, WindowReader
@@ -22,7 +23,12 @@ from lextune.expert.weights import Base, resolve_base
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
 
-ENGINES: tuple[str, ...] = ("openvino", "transformers")
+ENGINES: tuple[str, ...] = (IN_BF16, IN_FP32, "transformers")
+
+
+def in_openvino(engine: str) -> bool:
+    """Return whether this engine runs a model's OpenVINO export."""
+    return engine in (IN_BF16, IN_FP32)
 
 
 class LoadedModel(NamedTuple):
@@ -44,20 +50,16 @@ class LoadedModel(NamedTuple):
             ModelError: the model has no head.
         """
         head = Head.load(self.folder)
-        if self.engine == "openvino":
-            from lextune.expert.engines.openvino_ import OpenVinoTagger
-
-            return OpenVinoTagger(self.folder, head, self.codec)
+        if in_openvino(self.engine):
+            return OpenVinoTagger(self.folder, head, self.codec, self.engine)
         from lextune.expert.engines.transformers_ import TransformersEngine
 
         return TransformersEngine(self.base())
 
     def generator(self) -> Generator:
         """Start the engine as a generator."""
-        if self.engine == "openvino":
-            from lextune.expert.engines.openvino_ import OpenVinoGenerator
-
-            return OpenVinoGenerator(self.folder, self.codec)
+        if in_openvino(self.engine):
+            return OpenVinoGenerator(self.folder, self.codec, self.engine)
         from lextune.expert.engines.transformers_ import TransformersEngine
 
         return TransformersEngine(self.base())
@@ -73,7 +75,7 @@ def load_model(folder: Path, engine: str) -> LoadedModel:
     """
     if engine not in ENGINES:
         raise RequestError(f"no engine {engine!r}", where="--engine", do=f"use one of {', '.join(ENGINES)}")
-    if engine == "openvino":
+    if in_openvino(engine):
         try:
             import openvino  # noqa: F401
         except ImportError:

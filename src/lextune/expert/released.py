@@ -56,7 +56,7 @@ def release_expert(
 
     Args:
         release: a sealed release.
-        engine: `openvino` or `transformers`; by default the one the release was measured with.
+        engine: `openvino`, `openvino-f32` or `transformers`; by default the one the release was measured with.
     """
     info = release.json("release.json")
     expert = build_expert(

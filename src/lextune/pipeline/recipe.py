@@ -69,8 +69,9 @@ class EvaluateSettings(Config):
 class ReleaseSettings(Config):
     """What is shipped, and how it is checked."""
 
-    engine: Literal["openvino", "transformers"] = "openvino"
-    """The engine that thresholds and metrics are measured with."""
+    engine: Literal["openvino", "openvino-f32", "transformers"] = "openvino"
+    """The engine that thresholds and metrics are measured with: `openvino` computes in bf16 where the processor has it,
+    `openvino-f32` in fp32."""
     fuse_linear: bool = False
     """With strategy `tag`, whether `linear`'s evidence is added to the model's."""
     screen: float | None = Field(None, gt=0, le=1)

@@ -12,6 +12,7 @@ from lextune.data import clean, human, twins
 from lextune.data import stages as data_stages
 from lextune.data.mix import check_mix
 from lextune.evaluate import stages as evaluate_stages
+from lextune.expert.build import in_openvino
 from lextune.expert.schema import load_schema
 from lextune.expert.tasks import get_task
 from lextune.pipeline.recipe import Recipe
@@ -139,7 +140,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "fuse_linear": recipe.release.fuse_linear,
         "screen": recipe.release.screen,
         "windows": recipe.release.parity_windows,
-        "openvino": recipe.release.engine == "openvino",
+        "openvino": in_openvino(recipe.release.engine),
         "documents": recipe.evaluate.base_documents,
         **dict(recipe.evaluate),
         "uk_twins": recipe.data.uk_twins,

@@ -44,7 +44,7 @@ class ParityConfig(Config):
     base: str
     """The base model: a name, a hub id, or a folder."""
     engine: str = "openvino"
-    """The engine that runs the model: `openvino` or `transformers`."""
+    """The engine that runs the model: `openvino`, `openvino-f32` or `transformers`."""
     windows: int = 24
     """How many validation windows or prompts are compared."""
 
@@ -63,7 +63,8 @@ def run_parity(config: ParityConfig, inputs: Inputs, out: Path, context: Context
         raise GateRefused(
             f"parity is broken: {report['reason']}",
             where=str(inputs["model"].path.name),
-            do="compare the packages' versions with the recorded ones, merge again, or raise the precision",
+            do="compare the packages' versions with the recorded ones, merge again, "
+            "or let the engine compute in fp32 (release.engine: openvino-f32)",
         )
     return report
 

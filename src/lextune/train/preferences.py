@@ -23,7 +23,7 @@ from lextune.core.journal import Journal
 from lextune.core.recipe import Config
 from lextune.core.records import Drop, Message, Preference
 from lextune.core.stage import Context, Inputs, Stage, Summary
-from lextune.expert.build import load_model
+from lextune.expert.build import in_openvino, load_model
 from lextune.expert.engines.base import GenerateOptions, Generator
 from lextune.expert.merging import merge
 from lextune.expert.point import ChatExample, parse_point
@@ -68,7 +68,7 @@ class PreferencesConfig(Config):
     strategy: str
     """How the model was trained: `point` or `text`."""
     engine: str
-    """The engine that generates: `openvino` or `transformers`."""
+    """The engine that generates: `openvino`, `openvino-f32` or `transformers`."""
     max_tokens: int
     """Tokens in the longest example that is trained on."""
     absent_fields: int = Absent().fields
@@ -368,7 +368,7 @@ def _answers(  # noqa: PLR0913 - private, called once
     shutil.rmtree(model, ignore_errors=True)
     context.progress(0, len(asked), "merging the SFT adapter")
     merge(config.base, inputs["adapter"].path, model)
-    if config.engine == "openvino":
+    if in_openvino(config.engine):
         from lextune.expert.engines.openvino_ import export_generator
 
         export_generator(model, model)

@@ -81,7 +81,7 @@ class CalibrateConfig(Config):
     strategy: str
     """How the model was trained: `tag`, `point` or `text`."""
     engine: str = "openvino"
-    """The engine that runs the model: `openvino` or `transformers`."""
+    """The engine that runs the model: `openvino`, `openvino-f32` or `transformers`."""
     aim: Aim = "f1"
     """What thresholds are chosen for."""
     jaccard_at_least: float = Field(0.5, ge=0, le=1)

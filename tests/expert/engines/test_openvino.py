@@ -30,6 +30,7 @@ from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, resolve_base
 
+OPENVINO = ("openvino", "openvino-f32")
 BF16 = 2**-8  # relative step of bfloat16
 
 
@@ -40,9 +41,9 @@ def fresh() -> Iterator[None]:
     openvino_._properties.cache_clear()
 
 
-@given(capabilities=st.sets(st.sampled_from(["BF16", "FP32", "INT8", "BIN"])))
+@given(capabilities=st.sets(st.sampled_from(["BF16", "FP32", "INT8", "BIN"])), name=st.sampled_from(OPENVINO))
 @settings(max_examples=25)
-def test_the_hint_is_latency_on_every_processor(capabilities: set[str]) -> None:
+def test_the_hint_is_latency_on_every_processor(capabilities: set[str], name: str) -> None:
     """With THROUGHPUT, OpenVINO 2026.4.1 divides by zero on some virtual machines."""
     import openvino
 
@@ -53,10 +54,11 @@ def test_the_hint_is_latency_on_every_processor(capabilities: set[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openvino, "Core", Core)
         openvino_._properties.cache_clear()
-        properties = openvino_._properties()
+        properties = openvino_._properties(name)
         openvino_._properties.cache_clear()
     assert properties["PERFORMANCE_HINT"] == "LATENCY"
-    assert properties["INFERENCE_PRECISION_HINT"] == ("bf16" if "BF16" in capabilities else "f32")
+    short = "BF16" in capabilities and name == "openvino"
+    assert properties["INFERENCE_PRECISION_HINT"] == ("bf16" if short else "f32")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_states_equal_those_of_transformers(
 ) -> None:
     """States have a root mean square of 1 (they are normalised), so tolerances are absolute."""
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-    monkeypatch.setattr(openvino_, "_properties", lambda: hints)
+    monkeypatch.setattr(openvino_, "_properties", lambda _: hints)
     inputs = windows([7, 64, 1, 130, 33])
     theirs = TransformersEngine(base, dtype="float32").hidden(inputs)
     ours = OpenVinoTagger(base.path, None, Codec(base.path)).hidden(inputs)
@@ -134,6 +136,18 @@ def test_the_first_of_those_that_begin_alike_runs_before_the_others(most: int) -
     assert all(turn[3 * window] < turn[3 * window + question] for window in range(5) for question in (1, 2))
     assert batches[0] == [0, 3, 6, 9, 12, 15][:most]
     assert list(in_order([], most)) == []
+
+
+@pytest.mark.slow
+def test_in_fp32_generation_is_that_of_transformers_to_the_token(base: Base, fresh: None) -> None:
+    export_generator(base.path, base.path)
+    codec = Codec(base.path)
+    ours = OpenVinoGenerator(base.path, codec, "openvino-f32", cache_gb=1)
+    assert ours.name == "openvino-f32"
+    prompts = [codec.encode_plain(t) for t in ("Ohio law governs", "The term of this Agreement", "x")]
+    options = GenerateOptions(max_tokens=24)
+    stored = TransformersEngine(base, dtype="float32").generate(prompts, options)
+    assert [g.ids for g in ours.generate(prompts, options)] == [g.ids for g in stored]
 
 
 @pytest.mark.slow

@@ -3,6 +3,9 @@
 Both live in a folder made once from safetensors by `export`: `tag.xml` is the backbone, `openvino_model.xml`
 with tokenizer files is what GenAI loads. A merged model is exported, so no adapter is applied at run time and
 no prefix cache is ever shared between adapters.
+
+The engine has two names: `openvino` computes in bf16 where the processor has it, `openvino-f32` in fp32 everywhere,
+which writes what the stored weights write.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+IN_BF16, IN_FP32 = "openvino", "openvino-f32"
 TAG_GRAPH = "tag.xml"
 GENERATE_GRAPH = "openvino_model.xml"
 BATCH_TOKENS = 4096
@@ -95,15 +99,15 @@ class _quiet:  # noqa: N801 - reads as a statement
 
 
 @functools.cache
-def _properties() -> dict[str, Any]:
-    """Properties of compiled graphs: bf16 where the processor has it.
+def _properties(name: str) -> dict[str, Any]:
+    """Properties of compiled graphs: bf16 where the engine of this name uses it and the processor has it.
 
     The hint is LATENCY: with THROUGHPUT, OpenVINO 2026.4.1 divides by zero on some virtual machines.
     """
     import openvino
 
-    able = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return {"INFERENCE_PRECISION_HINT": "bf16" if able else "f32", "PERFORMANCE_HINT": "LATENCY"}
+    short = name == IN_BF16 and "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return {"INFERENCE_PRECISION_HINT": "bf16" if short else "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
 class OpenVinoTagger:
@@ -113,16 +117,16 @@ class OpenVinoTagger:
         folder: holds `tag.xml`.
         head: the linear layer; read from `head_folder` by the caller.
         codec: gives the pad id.
+        name: the engine's, `openvino` or `openvino-f32`.
 
     Raises:
         ModelError: the folder has no exported backbone.
     """
 
-    name = "openvino"
-
-    def __init__(self, folder: Path, head: Head | None, codec: Codec) -> None:
+    def __init__(self, folder: Path, head: Head | None, codec: Codec, name: str = IN_BF16) -> None:
         import openvino
 
+        self.name = name
         graph = folder / TAG_GRAPH
         if not graph.is_file():
             raise ModelError(
@@ -131,7 +135,7 @@ class OpenVinoTagger:
                 do="use --engine transformers, or run `lextune release merge` again",
             )
         self.head, self._pad = head, codec.pad_id
-        self._graph = openvino.Core().compile_model(str(graph), "CPU", _properties())
+        self._graph = openvino.Core().compile_model(str(graph), "CPU", _properties(name))
 
     def hidden(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
         """Return last hidden states [tokens, hidden] of each window; like lengths are run together."""
@@ -187,15 +191,23 @@ class OpenVinoGenerator:
 
     One pipeline serves one set of weights, so its prefix cache is never shared between adapters.
 
+    Args:
+        folder: holds the exported language model.
+        codec: gives the stop id.
+        name: the engine's, `openvino` or `openvino-f32`.
+        cache_gb: memory of the prefix cache, GB.
+        sequences: how many prompts run at once.
+
     Raises:
         ModelError: the folder has no exported language model.
     """
 
-    name = "openvino"
-
-    def __init__(self, folder: Path, codec: Codec, *, cache_gb: int = 2, sequences: int = 16) -> None:
+    def __init__(
+        self, folder: Path, codec: Codec, name: str = IN_BF16, *, cache_gb: int = 2, sequences: int = 16
+    ) -> None:
         import openvino_genai
 
+        self.name = name
         if not (folder / GENERATE_GRAPH).is_file():
             raise ModelError(
                 f"no {GENERATE_GRAPH}: this model was not exported for OpenVINO generation",
@@ -206,7 +218,7 @@ class OpenVinoGenerator:
         scheduler.cache_size, scheduler.max_num_seqs = cache_gb, sequences
         scheduler.enable_prefix_caching, scheduler.max_num_batched_tokens = True, 4096
         self._codec, self._sequences = codec, sequences
-        self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", _properties())
+        self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", _properties(name))
 
     def generate(
         self,
