@@ -110,7 +110,7 @@ def test_an_engine_that_is_not_known_is_refused(tmp_path: Path) -> None:
     made = sealed(tmp_path, "release", release={"engine": "openvino"})
     with pytest.raises(RequestError) as caught:
         load(made.path, engine="vulkan")
-    assert str(caught.value) == "--engine: no engine 'vulkan'\n  -> use one of openvino, transformers"
+    assert str(caught.value) == "--engine: no engine 'vulkan'\n  -> use one of openvino, openvino-f32, transformers"
 
 
 def test_the_same_weights_answer_otherwise_with_other_thresholds_or_another_engine(

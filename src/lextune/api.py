@@ -79,24 +79,24 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def load(release: Path | str, *, engine: str | None = None) -> Release:
+def load(release: Path | str | None = None, *, engine: str | None = None) -> Release:
     """Load a release folder (or a run's folder, whose release is taken).
 
     Args:
-        release: the folder.
+        release: the folder; None takes the expert in this package.
         engine: `openvino`, `openvino-f32` or `transformers`; by default the one the release was measured with.
 
     Raises:
         ArtifactError: not a release, damaged, or a run that has none yet.
     """
-    path = find_release(Path(release))
+    path = find_release(Path(release) if release else None)
     artifact = Artifact.open(path, kind="release")
     expert, info = release_expert(artifact, engine)
     return Release(path, expert, info, sha256_json([artifact.hash, engine or info["engine"]]))
 
 
 def evaluate(
-    release: Path | str | Release,
+    release: Path | str | Release | None,
     data: Path | str,
     *,
     limit: int | None = None,
@@ -108,7 +108,7 @@ def evaluate(
     Every answer is kept as soon as it is given: called again after a kill, it asks no model the same thing twice.
 
     Args:
-        release: a folder or a loaded release.
+        release: a folder or a loaded release; None takes the expert in this package.
         data: a folder in CUAD's layout, or for a release of another task a file of its rows.
         limit: the first so many documents only.
         out: folder for the predictions, a file an arm; without one they are not kept once all are there.
@@ -165,7 +165,7 @@ def _annotated(source: Path, schema: Schema) -> list[Document]:
 
 
 def batch(
-    release: Path | str,
+    release: Path | str | None,
     folder: Path | str,
     out: Path | str,
     *,
@@ -176,7 +176,8 @@ def batch(
     """Answer every document of a folder; called again after a kill, or on a changed folder, it does what is left.
 
     Args:
-        release: a release's folder, or a run's; it is loaded only where a document is left.
+        release: a release's folder, or a run's; None takes the expert in this package. It is loaded only where a
+            document is left.
         folder: PDF, DOCX, HTML, mail and text files, in folders or not.
         out: where the journal and the results are: `records.jsonl`, `answers.parquet`, `failures.jsonl`,
             `skipped.jsonl`, `summary.json`, `ledger.json`.
@@ -190,7 +191,7 @@ def batch(
     Raises:
         LextuneError: see `lextune.deploy.batch.running.run_batch`.
     """
-    path = find_release(Path(release)).resolve()
+    path = find_release(Path(release) if release else None).resolve()
     found = Artifact.open(path, kind="release")
     info = found.json("release.json")
     chosen = engine or info["engine"]

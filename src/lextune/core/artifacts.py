@@ -167,6 +167,24 @@ class Artifact:
         """Return one of the artifact's JSON files, parsed."""
         return json.loads(self.file(name).read_text(encoding="utf-8"))
 
+    def parent(self, name: str) -> Artifact:
+        """Open one of the artifacts that this one was made from, where it still lies.
+
+        Raises:
+            ArtifactError: this one was not made from such a thing, or it is gone or changed.
+        """
+        place = self.manifest.parents.get(name)
+        if place is None:
+            raise ArtifactError(f"this {self.kind} was not made from a {name}", where=str(self.path))
+        found = Artifact.open(self.path.resolve().parent / place)
+        if found.hash != self.manifest.inputs[name]:
+            raise ArtifactError(
+                f"another {name} is there than this {self.kind} was made from",
+                where=str(found.path),
+                do="run the recipe that made it again",
+            )
+        return found
+
     @classmethod
     def open(cls, path: Path | str, *, kind: str | None = None, verify: bool = True) -> Artifact:
         """Open a sealed folder and verify the hash of every file.

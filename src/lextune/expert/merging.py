@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from lextune.core.artifacts import write_atomic
 from lextune.expert.head import HEAD_FILE
-from lextune.expert.weights import check_binding, load_backbone, resolve_base
+from lextune.expert.weights import ADAPTER_CONFIG, check_binding, load_backbone, resolve_base
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def folded(model: Any) -> Any:
+    """Return the base of a PEFT model with its adapter folded in.
+
+    Products are computed in float64: processors add in different orders, and all must round to the same weights.
+    """
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.double()
+    return model.merge_and_unload()
 
 
 def merge(base_name: str, adapter: Path, out: Path) -> None:
@@ -28,8 +40,8 @@ def merge(base_name: str, adapter: Path, out: Path) -> None:
 
     base = resolve_base(base_name)
     binding = check_binding(adapter, base)
-    if (adapter / "adapter_config.json").is_file():
-        model = PeftModel.from_pretrained(load_backbone(base, dtype="float32"), adapter).merge_and_unload()
+    if (adapter / ADAPTER_CONFIG).is_file():
+        model = folded(PeftModel.from_pretrained(load_backbone(base, dtype="float32"), adapter))
     else:
         model = load_backbone(base.model_copy(update={"path": adapter}), dtype="float32")
     model.to(torch.bfloat16).save_pretrained(out)

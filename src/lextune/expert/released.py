@@ -12,6 +12,7 @@ from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
 from lextune.expert.cleaned import CleanedExpert
+from lextune.expert.compact import NOTE, bundled, unpack
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
 from lextune.expert.windowing import WindowConfig
@@ -19,16 +20,26 @@ from lextune.expert.writing import WritingExpert
 from lextune.text.cleaning import CleanOptions
 
 
-def find_release(path: Path) -> Path:
-    """Return the release folder that a path names: itself, or the one of a finished run.
+def find_release(path: Path | None) -> Path:
+    """Return the release folder that a path names: itself, that of a finished run, or an unpacked compact one.
+
+    Args:
+        path: None names the expert in this package.
 
     Raises:
         ArtifactError: there is none.
+        ModelError: a compact release cannot be unpacked here.
     """
+    if path is None:
+        path = bundled()
+        if path is None:
+            raise ArtifactError("no expert comes with this package", do="give --release")
     if not path.exists():
         raise ArtifactError(
             "no such release", where=str(path), do="give --release a release's folder; `lextune demo` makes runs/demo"
         )
+    if (path / NOTE).is_file():
+        return unpack(path)
     note = path / "run.json"
     unfinished = (path / ".lock").is_file() and not note.is_file()
     if not unfinished and not note.is_file():

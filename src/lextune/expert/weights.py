@@ -26,7 +26,7 @@ SMOLLM2 = "smollm2-135m"
 SMOLLM2_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BINDING = "lextune.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"  # as PEFT names it
+ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # as PEFT names them
 
 
 class Base(BaseModel):
@@ -234,8 +234,17 @@ def ask_hub(fetch: Callable[[], str], name: str, *, lacks: str, known: str) -> P
 
 
 def write_binding(folder: Path, binding: Binding) -> None:
-    """Write what an adapter was trained on beside its weights."""
+    """Write what an adapter was trained on beside its weights.
+
+    PEFT's own note of it is the folder on this machine, in its settings and in a card with nothing else: it becomes the
+    base's name, and the card is removed.
+    """
     write_atomic(folder / BINDING, binding.model_dump_json(indent=1))
+    settings = folder / ADAPTER_CONFIG
+    if settings.is_file():
+        values = json.loads(settings.read_text(encoding="utf-8"))
+        write_atomic(settings, json.dumps(values | {"base_model_name_or_path": binding.base}, indent=2))
+        (folder / "README.md").unlink(missing_ok=True)
 
 
 def check_binding(folder: Path, base: Base) -> Binding:

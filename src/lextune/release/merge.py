@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.expert.engines.openvino_ import export
 from lextune.expert.merging import merge
 
 __all__ = ["STAGES", "MergeConfig", "merge", "run_merge"]
@@ -27,10 +28,8 @@ def run_merge(config: MergeConfig, inputs: Inputs, out: Path, context: Context) 
     merge(config.base, inputs["adapter"].path, out)
     strategy = json.loads((out / "model.json").read_text(encoding="utf-8"))["strategy"]
     if config.openvino:
-        from lextune.expert.engines.openvino_ import export_generator, export_tagger
-
         context.progress(1, 2, "exporting for OpenVINO")
-        (export_tagger if strategy == "tag" else export_generator)(out, out)
+        export(out, strategy)
     return {"strategy": strategy, "openvino": config.openvino}
 
 

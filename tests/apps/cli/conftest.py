@@ -79,12 +79,12 @@ class Expert:
 
 
 @pytest.fixture
-def released(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Path, str | None]]:
+def released(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Path | None, str | None]]:
     """Let `lextune.api.load` return a release without a model; the list is what it was asked for."""
-    asked: list[tuple[Path, str | None]] = []
+    asked: list[tuple[Path | None, str | None]] = []
 
-    def load(path: Path, *, engine: str | None = None) -> api.Release:
-        asked.append((Path(path), engine))
+    def load(path: Path | None, *, engine: str | None = None) -> api.Release:
+        asked.append((path, engine))
         return api.Release(tmp_path, Expert(), {"task": "clause-extraction"})  # type: ignore[arg-type]
 
     monkeypatch.setattr(api, "load", load)

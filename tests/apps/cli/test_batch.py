@@ -103,7 +103,7 @@ def test_options_reach_the_batch(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
     found = cli("batch", "docs", "--out", "d", "--engine", "transformers", *words)
     assert (found.code, found.err) == (3, "error: enough\n")
     *places, options = asked
-    assert places == [Path("runs/demo"), Path("docs"), Path("d")]
+    assert places == [None, Path("docs"), Path("d")]
     assert options["engine"] == "transformers"
     chosen = options["options"]
     assert (chosen.min_confidence, chosen.workers, chosen.ray) == (0.7, 2, "local")
@@ -129,13 +129,6 @@ def test_a_batch_in_which_nothing_can_be_read_says_so(cli: Any, release: Artifac
     found = cli("batch", "bad", "--release", release.path, "--out", "d")
     assert found.code == 2
     assert found.err == "error: no record: 1 document could not be read\n  -> see d/failures.jsonl\n"
-
-
-def test_without_a_release_one_is_told_how_to_make_it(cli: Any, contracts: Path) -> None:
-    found = cli("batch", contracts, "--out", "d")
-    assert found.code == 2
-    assert "error: runs/demo: no such release" in found.err
-    assert not Path("d").exists()
 
 
 def test_a_release_on_another_machine_must_be_the_same(release: Artifact, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`lextune show`, `trace` and `doctor`; `release verify|merge`; `model fetch|list`."""
+"""`lextune show`, `trace` and `doctor`; `release verify|merge|pack`; `model fetch|list`."""
 
 from __future__ import annotations
 
@@ -97,6 +97,19 @@ def test_a_release_is_verified_by_its_own_or_its_runs_folder(cli: Any, run_folde
     (path / "release.json").write_text("{}")
     assert "damaged artifact: release.json" in cli("release", "verify", path).err
     assert "this is a split, a release is needed" in cli("release", "verify", stage(run_folder, "split")).err
+
+
+def test_a_release_is_packed_from_its_runs_folder(cli: Any, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = cli("release", "pack", run_folder, "--out", "compact")
+    assert full.code == 2
+    assert full.err == (
+        f"error: {stage(run_folder, 'sft').absolute()}: all weights of this model were trained, so there is no adapter "
+        "to pack\n  -> ship the release as it is, or train with train.method: lora\n"
+    )
+    monkeypatch.setattr("lextune.release.pack.ADAPTER_WEIGHTS", "made.json")  # what a light adapter holds
+    found = cli("release", "pack", run_folder, "--out", "compact")
+    assert found.out == "compact: 3 files, 0.0 MB\n"
+    assert (Path("compact") / "compact.json").is_file()
 
 
 def test_merge_writes_a_folder_or_nothing(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:

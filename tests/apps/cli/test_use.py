@@ -31,7 +31,7 @@ def test_a_record_is_shown_as_a_table(cli: Any, released: Asked, contract: Path)
     assert "The law of Spain" in found.out
     assert "46 not found" in found.out
     assert "1 not assessed" in found.out
-    assert released == [(Path("runs/demo"), None)]
+    assert released == [(None, None)]
 
 
 def test_a_record_is_one_line_of_json(cli: Any, released: Asked, contract: Path) -> None:
@@ -92,9 +92,18 @@ def test_the_only_document_that_cannot_be_read_is_told_once(cli: Any) -> None:
     assert (found.code, found.err, found.out) == (2, "error: none.pdf: no such file\n  -> check the path\n", "")
 
 
-@pytest.mark.parametrize("words", [["extract", "a.pdf"], ["evaluate", "--data", "d"], ["serve"]])
-def test_without_a_release_one_is_told_how_to_make_it(cli: Any, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["extract", "a.pdf", "--release", "runs/demo"],
+        ["evaluate", "--data", "d", "--release", "runs/demo"],
+        ["serve", "runs/demo"],
+        ["batch", "d", "--out", "o", "--release", "runs/demo"],
+    ],
+)
+def test_where_a_release_is_not_there_it_is_told_how_to_make_one(cli: Any, words: list[str]) -> None:
     found = cli(*words)
+    assert not Path("o").exists()
     assert found.code == 2
     assert found.err.strip() == (
         "error: runs/demo: no such release\n  -> give --release a release's folder; `lextune demo` makes runs/demo"

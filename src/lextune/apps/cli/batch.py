@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from lextune.apps.cli.console import commands, log, out, print_json, quiet_libraries
-from lextune.apps.cli.use import DEFAULT_RELEASE, EngineOption, ReleaseOption
+from lextune.apps.cli.use import EngineOption, ReleaseOption
 from lextune.core.counts import counted
 from lextune.core.errors import DocumentError, UserError
 from lextune.deploy.batch.plan import CONTRACTS, UTILISATION, given_rate, measured_rate
@@ -30,7 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def batch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Documents, in folders or not.")],
     to: Annotated[Path, typer.Option("--out", help="Folder of the records; run again, it goes on there.")],
-    release: ReleaseOption = DEFAULT_RELEASE,
+    release: ReleaseOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Read documents again that failed before.")
     ] = False,

@@ -28,7 +28,7 @@ COMMANDS = {
     "train": ("train", "Check, plan and run the training of a recipe."),
     "data": ("data", "Curate documents: from any source to a dataset version."),
     "model": ("model", "Fetch and list base models."),
-    "release": ("release", "Verify a release, or merge an adapter."),
+    "release": ("release", "Verify or pack a release, or merge an adapter."),
     "show": ("inspect", "Show what an artifact is."),
     "trace": ("inspect", "Show what an artifact was made from, back to the data."),
     "doctor": ("inspect", "Show what this machine can run."),

@@ -1,4 +1,4 @@
-"""`lextune release verify|merge`."""
+"""`lextune release verify|merge|pack`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lextune.apps.cli.console import Command, out, quiet_libraries
 from lextune.core.counts import counted
 from lextune.expert.weights import SMOLLM2
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify a release, or merge an adapter.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Verify or pack a release, or merge an adapter.")
 
 
 @app.command()
@@ -52,6 +52,21 @@ def merge(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     out.print(str(to), markup=False)
+
+
+@app.command()
+def pack(
+    release: Annotated[Path, typer.Argument(help="The run's folder that made the release.")],
+    to: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+) -> None:
+    """Write a release with its adapter in place of the model: megabytes, unpacked when it is first used."""
+    from lextune.core.artifacts import Artifact
+    from lextune.expert.released import find_release
+    from lextune.release.pack import pack as pack_release
+
+    made = pack_release(Artifact.open(find_release(release), kind="release"), to)
+    size = sum(entry.size for entry in made.manifest.files.values())
+    out.print(f"{to}: {counted(len(made.manifest.files), 'file')}, {size / 1e6:.1f} MB", markup=False)
 
 
 def command(name: str) -> Command:

@@ -15,15 +15,16 @@ from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
 from lextune.text.values import in_words
 
-ReleaseOption = Annotated[Path, typer.Option("--release", help="A release folder, or a run's folder.")]
-EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino or transformers.")]
+ReleaseOption = Annotated[
+    Path | None, typer.Option("--release", help="A release or a run's folder; by default this package's expert.")
+]
+EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, openvino-f32 or transformers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one record a line.")]
-DEFAULT_RELEASE = Path("runs/demo")
 
 
 def extract(
     files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML or text files.")],
-    release: ReleaseOption = DEFAULT_RELEASE,
+    release: ReleaseOption = None,
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write the document with its evidence lit.")] = None,
     text_out: Annotated[Path | None, typer.Option("--text-out", help="Write the text offsets refer to.")] = None,
@@ -96,7 +97,7 @@ def record_table(record: Record) -> Table:
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Annotated contracts in CUAD's layout.")],
-    release: ReleaseOption = DEFAULT_RELEASE,
+    release: ReleaseOption = None,
     as_json: AsJson = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many documents only.")] = None,
     engine: EngineOption = None,
@@ -126,7 +127,9 @@ def evaluate(
 
 
 def serve(
-    release: Annotated[Path, typer.Argument(help="A release folder, or a run's folder.")] = DEFAULT_RELEASE,
+    release: Annotated[
+        Path | None, typer.Argument(help="A release folder, or a run's folder; by default this package's expert.")
+    ] = None,
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
     engine: EngineOption = None,

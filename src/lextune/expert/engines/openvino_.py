@@ -78,6 +78,11 @@ def export_generator(model: Path, folder: Path) -> None:
         save_model(decoder, folder / "openvino_detokenizer.xml")
 
 
+def export(model: Path, strategy: str) -> None:
+    """Write, into a merged model's own folder, the graph that its strategy needs."""
+    (export_tagger if strategy == "tag" else export_generator)(model, model)
+
+
 class _quiet:  # noqa: N801 - reads as a statement
     """Tracing warns about constants it folds and loss types it does not know; neither concerns a user."""
 

@@ -10,6 +10,7 @@ from lextune.core.errors import ModelError
 from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
 from lextune.expert.grammar import GrammarCompiler
 from lextune.expert.head import HEAD_FILE, Head
+from lextune.expert.merging import folded
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, check_binding, load_backbone
 
@@ -64,7 +65,7 @@ class TransformersEngine:
     def merge_adapter(self) -> None:
         """Fold the adapter into the weights, in this engine's precision; the answers should not change."""
         if hasattr(self._model, "peft_config"):
-            self._model = self._model.merge_and_unload()
+            self._model = folded(self._model)
 
     def stored_as(self, other: TransformersEngine) -> bool:
         """Say whether `other` holds exactly these weights, rounded to bf16."""
