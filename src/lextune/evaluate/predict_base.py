@@ -31,13 +31,12 @@ from lextune.expert.readers import PointReader
 from lextune.expert.schema import load_schema
 from lextune.expert.tasks import TaskOptions, get_task
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Thresholds
+from lextune.expert.thresholds import POINTED, Thresholds
 from lextune.expert.weights import Base, resolve_base
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.expert.writing import WritingExpert
 
 ANSWERS = "reference-answers.jsonl"  # beside the artifacts: what an endpoint said is paid for once
-POINTED = 0.01  # whatever a model points at counts: it has no calibrated confidence
 
 
 def _listed(value: Any) -> Any:

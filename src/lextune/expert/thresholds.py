@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FEW = 20
 THRESHOLDS_FILE = "thresholds.json"
+POINTED = 0.01  # the threshold of what is generated: it has no calibrated confidence, and all of it counts
 Aim = Literal["f1", "recall", "contracteval", "precision_at_recall"]
 
 

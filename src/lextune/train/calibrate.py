@@ -23,8 +23,6 @@ from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds, s
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.text.values import NULL
 
-POINTED = 0.01  # what is generated counts whatever its confidence
-
 
 def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tuple[str, ...]:
     """Return the fields that the training data assessed: the others are not answered by what it makes."""

@@ -21,11 +21,11 @@ from lextune.expert.readers import TagReader
 from lextune.expert.schema import Schema
 from lextune.expert.tasks import is_prose
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Thresholds, fit_thresholds
+from lextune.expert.thresholds import POINTED, Thresholds, fit_thresholds
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
-from lextune.train.calibrate import POINTED, condense, read_all
+from lextune.train.calibrate import condense, read_all
 
 
 class ServingMetric:

@@ -25,10 +25,10 @@ from lextune.expert.readers import LinearReader, TagReader
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.tasks import Example, as_chats, get_task
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Aim, Thresholds
+from lextune.expert.thresholds import POINTED, Aim, Thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import POINTED, fit_aim, fit_beside, read_all, trained_fields
+from lextune.train.calibrate import fit_aim, fit_beside, read_all, trained_fields
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.kept_out import KEPT_OUT
 from lextune.train.metric import ServingMetric, shortest
