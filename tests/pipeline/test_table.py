@@ -157,6 +157,13 @@ def test_an_unknown_engine_is_refused_before_anything_is_trained(tmp_path: Path)
         read_recipe(tmp_path / "r.yaml")
 
 
+def test_weights_are_quantised_for_openvino_alone() -> None:
+    merging = {step.stage.name: step.config for step in plan(changed(release={"quantize": "int8"}), "f")}["merge"]
+    assert merging.model_dump()["quantize"] == "int8"
+    with pytest.raises(RecipeError, match=r"release\.quantize: the engine transformers has no weights in int4\n"):
+        plan(changed(release={"quantize": "int4", "engine": "transformers"}), "f")
+
+
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.name)
 def test_the_recipes_that_ship_can_be_planned(file: Path) -> None:
     assert plan(read_recipe(file), "f")

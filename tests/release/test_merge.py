@@ -53,7 +53,7 @@ def test_the_merged_weights_follow_loras_formula(
 def test_the_folder_is_complete(base: Base, make_adapter: Callable[..., Artifact], tmp_path: Path) -> None:
     adapter = make_adapter()
     summary = run_merge(MergeConfig(base=base.name, openvino=False), {"adapter": adapter}, tmp_path, Context())
-    assert summary == {"strategy": "tag", "openvino": False}
+    assert summary == {"strategy": "tag", "openvino": False, "quantize": None}
     names = {f.name for f in tmp_path.iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "tag_head.safetensors", "model.json"} <= names
     note = json.loads((tmp_path / "model.json").read_text())

@@ -38,7 +38,11 @@ def compared(
     """Merge, change a weights file of the merged model, and compare; return the report."""
 
     def compare(
-        strategy: str = "tag", task: str = "clause-extraction", file: str = "", perturb: Perturb | None = None
+        strategy: str = "tag",
+        task: str = "clause-extraction",
+        file: str = "",
+        perturb: Perturb | None = None,
+        quantize: str | None = None,
     ) -> dict[str, object]:
         adapter = make_adapter(strategy)
 
@@ -49,7 +53,11 @@ def compared(
                 perturb(tensors)
                 save_file(tensors, folder / file, metadata={"format": "pt"})
 
-        inputs = {"adapter": adapter, "model": seal("model", fill), "examples": make_examples(task)}
+        inputs = {
+            "adapter": adapter,
+            "model": seal("model", fill, {"quantize": quantize}),
+            "examples": make_examples(task),
+        }
         schema = "instruction" if task == "instruction" else schema_file
         config = ParityConfig(schema_name=schema, base=base.name, engine="transformers", windows=3)
         out = tmp_path / "out"
@@ -105,6 +113,21 @@ def test_other_weights_or_another_head_are_refused(
     assert caught.value.do is not None
     assert "merge again" in caught.value.do
     assert json.loads((tmp_path / "out" / "parity.json").read_text())["passed"] is False
+
+
+def _slightly(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["bias"] += 0.5
+
+
+def test_fewer_bits_may_change_more_but_not_in_the_mean(compared: Callable[..., dict[str, object]]) -> None:
+    report = compared(quantize="int8")
+    assert (report["passed"], report["quantize"]) == (True, "int8")
+    with pytest.raises(
+        GateRefused, match=r"broken: serving in int4 changes probabilities in the mean by .*, over 0\.01"
+    ):
+        compared(file="tag_head.safetensors", perturb=_slightly, quantize="int4")
+    with pytest.raises(GateRefused, match=r"serving changes a probability by .*, over 0\.3; serving in int8 changes"):
+        compared(file="model.safetensors", perturb=_noise, quantize="int8")
 
 
 @pytest.mark.parametrize(

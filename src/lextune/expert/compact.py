@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from lextune.core.artifacts import MANIFEST, Artifact, build_folder, sha256_file
 from lextune.core.errors import ModelError
 from lextune.expert.engines.openvino_ import export
+from lextune.expert.engines.quantized import Bits
 from lextune.expert.merging import merge
 from lextune.expert.weights import cache_folder
 
@@ -26,11 +27,12 @@ ADAPTER = "adapter"
 
 
 class Compact(BaseModel):
-    """What the unpacked release has to be: the hash of each file of weights, and whether OpenVINO runs it."""
+    """What the unpacked release has to be: the hash of each file of weights, whether OpenVINO runs it, and its bits."""
 
     model_config = ConfigDict(frozen=True)
     weights: dict[str, str]
     openvino: bool
+    quantize: Bits | None = None
 
 
 def bundled() -> Path | None:
@@ -78,7 +80,7 @@ def _filled(packed: Artifact, out: Path) -> dict[str, object]:
                 do="install the versions in requirements.lock, or train the recipe again",
             )
     if note.openvino:
-        export(out, info["strategy"])
+        export(out, info["strategy"], note.quantize)
     for name in packed.manifest.files:
         if name != NOTE and not name.startswith(f"{ADAPTER}/"):
             shutil.copyfile(packed.file(name), out / name)

@@ -17,6 +17,7 @@ from lextune.data.twins import TwinConfig
 from lextune.evaluate.gate import GateConfig
 from lextune.evaluate.judging.stage import JudgeConfig
 from lextune.evaluate.predict_base import Reference, Shots
+from lextune.expert.engines.quantized import Bits
 from lextune.expert.scoring.slices import TAGS
 from lextune.expert.tasks import TaskOptions
 from lextune.expert.thresholds import Aim
@@ -72,6 +73,9 @@ class ReleaseSettings(Config):
     engine: Literal["openvino", "openvino-f32", "transformers"] = "openvino"
     """The engine that thresholds and metrics are measured with: `openvino` computes in bf16 where the processor has it,
     `openvino-f32` in fp32."""
+    quantize: Bits | None = None
+    """With an OpenVINO engine, the bits of the weights that are served: `int8`, `int4`, or null for bf16. Thresholds
+    and metrics are those of what is served."""
     fuse_linear: bool = False
     """With strategy `tag`, whether `linear`'s evidence is added to the model's."""
     screen: float | None = Field(None, gt=0, le=1)

@@ -119,8 +119,8 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
     """Return the steps of a recipe in order; the search for training settings is one of them where it is asked for.
 
     Raises:
-        RecipeError: the task or the schema is unknown, the task does not have the strategy, or the strategy cannot
-            learn the mix.
+        RecipeError: the task or the schema is unknown, the task does not have the strategy, the strategy cannot
+            learn the mix, or the engine has no quantised weights.
     """
     get_task(recipe.task).check_strategy(recipe.train.strategy)
     check_mix(recipe.mix, recipe.train.strategy)
@@ -129,6 +129,12 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
     if get_task(recipe.task).rows:
         _check_rows(recipe)
     load_schema(recipe.schema_name)
+    if recipe.release.quantize and not in_openvino(recipe.release.engine):
+        raise RecipeError(
+            f"the engine {recipe.release.engine} has no weights in {recipe.release.quantize}",
+            where="release.quantize",
+            do="leave it out, or use the engine openvino",
+        )
     known: dict[str, Any] = {
         **{key: getattr(recipe, key) for key in SHARED},
         "max_tokens": recipe.train.max_tokens,
@@ -137,6 +143,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "negatives": recipe.train.negatives,
         "absent_fields": recipe.train.absent_fields,
         "engine": recipe.release.engine,
+        "quantize": recipe.release.quantize,
         "fuse_linear": recipe.release.fuse_linear,
         "screen": recipe.release.screen,
         "windows": recipe.release.parity_windows,

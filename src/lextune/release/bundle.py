@@ -110,6 +110,7 @@ def _info(config: BundleConfig, model: Artifact) -> dict[str, Any]:
         "base_sha256": note["weights_sha256"],
         "weights": model.hash,
         "engine": config.engine,
+        "quantize": model.manifest.config.get("quantize"),
         "window": config.window.model_dump(),
         "clean": config.clean and config.clean.model_dump(),
         "template": template.model_dump(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.engines.openvino_ import export
+from lextune.expert.engines.quantized import Bits
 from lextune.expert.merging import merge
 
 __all__ = ["STAGES", "MergeConfig", "merge", "run_merge"]
@@ -20,6 +21,8 @@ class MergeConfig(Config):
     """The base model: a name, a hub id, or a folder."""
     openvino: bool = True
     """Whether the model is exported for OpenVINO too."""
+    quantize: Bits | None = None
+    """The bits of the weights of what is exported; null for the precision it is stored in."""
 
 
 def run_merge(config: MergeConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -29,11 +32,11 @@ def run_merge(config: MergeConfig, inputs: Inputs, out: Path, context: Context) 
     strategy = json.loads((out / "model.json").read_text(encoding="utf-8"))["strategy"]
     if config.openvino:
         context.progress(1, 2, "exporting for OpenVINO")
-        export(out, strategy)
-    return {"strategy": strategy, "openvino": config.openvino}
+        export(out, strategy, config.quantize)
+    return {"strategy": strategy, "openvino": config.openvino, "quantize": config.quantize}
 
 
 STAGES = (
-    Stage("merge", 1, ("adapter",), MergeConfig, run_merge, "model"),
-    Stage("merge_sft", 1, ("adapter",), MergeConfig, run_merge, "model"),  # what DPO is compared with
+    Stage("merge", 2, ("adapter",), MergeConfig, run_merge, "model"),
+    Stage("merge_sft", 2, ("adapter",), MergeConfig, run_merge, "model"),  # what DPO is compared with
 )

@@ -46,6 +46,7 @@ def pack(release: Artifact, out: Path) -> Artifact:
         note = Compact(
             weights={name: entry.sha256 for name, entry in model.manifest.files.items() if _is_merged(name)},
             openvino=TAG_GRAPH in files or GENERATE_GRAPH in files,
+            quantize=model.manifest.config.get("quantize"),
         )
         write_atomic(folder / NOTE, note.model_dump_json(indent=1))
         return {"release": release.hash}

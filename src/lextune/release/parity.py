@@ -1,10 +1,11 @@
 """Parity: the adapter, the merged model and the served model must say the same.
 
 `tag`: largest change of any probability, against the adapter in fp32: 0.01 for the merged model in fp32, 0.05
-for what is served in bf16. `point` and `text`: merging in fp32 changes no token; the engine that
-serves writes the same as the stored weights do in fp32 on at least 99 % of 200 prompts or more, and parts
-from them only where their two best tokens lie within 0.1 nat. How often storing in bf16 itself changes an answer is
-recorded as `stored_same`: it is a property of the precision served, not of an engine.
+for what is served in bf16; of weights in fewer bits, whose thresholds are their own, 0.3, and 0.01 in the mean.
+`point` and `text`: merging in fp32 changes no token; the engine that serves writes the same as the stored weights do in
+fp32 on at least 99 % of 200 prompts or more, and parts from them only where their two best tokens lie within 0.1 nat.
+How often storing in bf16 itself changes an answer is recorded as `stored_same`: it is a property of the precision
+served, not of an engine.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowExample
 
 FP32_LIMIT, SERVED_LIMIT = 0.01, 0.05
+QUANTIZED_LIMIT, QUANTIZED_MEAN = 0.3, 0.01
 SAME_SHARE, NEAR_TIE_NATS = 0.99, 0.1
 ENOUGH = 200  # prompts from which on a share of 99 % can be asked for
 
@@ -90,18 +92,24 @@ def _compare_tags(config: ParityConfig, inputs: Inputs, context: Context) -> dic
     context.progress(2, 3, "served")
     answers = probabilities(served.tagger().tag(items))
     fp32 = float(np.abs(reference - merged).max())
-    bf16 = float(np.abs(reference - answers).max())
+    served_change = float(np.abs(reference - answers).max())
+    mean, bits = float(np.abs(reference - answers).mean()), inputs["model"].manifest.config.get("quantize")
+    limits = [("merging in fp32 changes a probability", fp32, FP32_LIMIT)]
+    limits.append(("serving changes a probability", served_change, QUANTIZED_LIMIT if bits else SERVED_LIMIT))
+    if bits:
+        limits.append((f"serving in {bits} changes probabilities in the mean", mean, QUANTIZED_MEAN))
     reasons = [
-        f"{name} changes a probability by {value:.4f}, over {limit}"
-        for name, value, limit in (("merging in fp32", fp32, FP32_LIMIT), ("serving", bf16, SERVED_LIMIT))
+        f"{what} by {value:.4f}, over {limit}"
+        for what, value, limit in limits
         if not value <= limit  # a NaN is over every limit
     ]
     return {
         "strategy": "tag",
         "windows": len(rows),
         "merged_fp32_max_change": fp32,
-        "served_max_change": bf16,
-        "served_mean_change": float(np.abs(reference - answers).mean()),
+        "served_max_change": served_change,
+        "served_mean_change": mean,
+        "quantize": bits,
         "engine": config.engine,
         "passed": not reasons,
         "reason": "; ".join(reasons),

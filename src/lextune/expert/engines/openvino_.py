@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import ModelError
 from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
+from lextune.expert.engines.quantized import Bits, activation_group, quantize
 from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, cache_folder
@@ -78,9 +79,11 @@ def export_generator(model: Path, folder: Path) -> None:
         save_model(decoder, folder / "openvino_detokenizer.xml")
 
 
-def export(model: Path, strategy: str) -> None:
-    """Write, into a merged model's own folder, the graph that its strategy needs."""
+def export(model: Path, strategy: str, bits: Bits | None = None) -> None:
+    """Write, into a merged model's own folder, the graph that its strategy needs, its weights in so many bits."""
     (export_tagger if strategy == "tag" else export_generator)(model, model)
+    if bits is not None:
+        quantize(model / (TAG_GRAPH if strategy == "tag" else GENERATE_GRAPH), bits)
 
 
 class _quiet:  # noqa: N801 - reads as a statement
@@ -103,16 +106,24 @@ class _quiet:  # noqa: N801 - reads as a statement
         self._caught.__exit__(None, None, None)
 
 
-@functools.cache
-def _properties(name: str) -> dict[str, Any]:
+def _properties(name: str, model: Path) -> dict[str, Any]:
     """Properties of compiled graphs: bf16 where the engine of this name uses it and the processor has it.
 
-    The hint is LATENCY: with THROUGHPUT, OpenVINO 2026.4.1 divides by zero on some virtual machines.
+    Quantised weights are multiplied in int8, but not by the engine that computes in fp32. The hint is LATENCY: with
+    THROUGHPUT, OpenVINO 2026.4.1 divides by zero on some virtual machines.
     """
+    return {
+        "INFERENCE_PRECISION_HINT": "bf16" if name == IN_BF16 and _has_bf16() else "f32",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": activation_group(model) if name == IN_BF16 else 0,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+
+
+@functools.cache
+def _has_bf16() -> bool:
     import openvino
 
-    short = name == IN_BF16 and "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return {"INFERENCE_PRECISION_HINT": "bf16" if short else "f32", "PERFORMANCE_HINT": "LATENCY"}
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoTagger:
@@ -140,7 +151,7 @@ class OpenVinoTagger:
                 do="use --engine transformers, or run `lextune release merge` again",
             )
         self.head, self._pad = head, codec.pad_id
-        self._graph = openvino.Core().compile_model(str(graph), "CPU", _properties(name))
+        self._graph = openvino.Core().compile_model(str(graph), "CPU", _properties(name, folder))
 
     def hidden(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
         """Return last hidden states [tokens, hidden] of each window; like lengths are run together."""
@@ -223,7 +234,8 @@ class OpenVinoGenerator:
         scheduler.cache_size, scheduler.max_num_seqs = cache_gb, sequences
         scheduler.enable_prefix_caching, scheduler.max_num_batched_tokens = True, 4096
         self._codec, self._sequences = codec, sequences
-        self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", _properties(name))
+        properties = _properties(name, folder)
+        self._pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", properties)
 
     def generate(
         self,
