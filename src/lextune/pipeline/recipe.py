@@ -98,7 +98,7 @@ class Recipe(Config):
     schema_name: str = "clauses-47"
     """The fields to extract: a built-in schema, or the path of a YAML file with one."""
     base: str = SMOLLM2
-    """The model to fine-tune: `smollm2-135m`, a hub id, or a folder."""
+    """The model to fine-tune: `smollm2-135m`, a hub id, or a folder; `smollm2-135m@20` is its first 20 layers."""
     seed: int = 0
     """Draws what is random in training, sampling of examples, and the intervals of scores."""
     data: DataSettings = DataSettings()
