@@ -24,7 +24,13 @@ from lextune.text.anglicise import SUFFIX, anglicise
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "demo.yaml"
 EXAMPLES = 50
-SETS = ("split.validation=24", "split.test=60", "evaluate.base_documents=1", "evaluate.twins=60")
+SETS = (
+    "split.test=30",
+    "train.steps=48",
+    "evaluate.base_documents=1",
+    "evaluate.twins=30",
+    "release.quantize=int8",
+)
 QUICK = (
     "split.train=24",
     "split.validation=6",
