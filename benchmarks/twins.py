@@ -29,7 +29,6 @@ SETS = (
     "train.steps=48",
     "evaluate.base_documents=1",
     "evaluate.twins=30",
-    "release.quantize=int8",
 )
 QUICK = (
     "split.train=24",
