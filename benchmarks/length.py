@@ -23,8 +23,7 @@ import numpy as np
 
 from lextune.core.artifacts import read_jsonl, write_atomic
 from lextune.core.records import Document, Prediction
-from lextune.data.dedupe import families
-from lextune.data.split import LEAK
+from lextune.data.dedupe import LEAK, families
 from lextune.evaluate.arms import TUNED
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import contracteval, fields
