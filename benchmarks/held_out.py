@@ -111,7 +111,7 @@ def answers(release: Release, documents: Sequence[Document], alone: Path | None)
     """Return what every arm answers."""
     arms: dict[str, Any] = {name: expert.answer for name, expert in experts(release, alone).items()}
     arms[LINEAR] = load_linear(release).answer
-    arms |= {name: with_schema(answer, release.schema) for name, answer in trivial.ARMS.items()}
+    arms |= {name: with_schema(answer, release.schema)() for name, answer in trivial.ARMS.items()}
     found: dict[str, list[Prediction]] = {name: [] for name in arms}
     for number, document in enumerate(documents, start=1):
         for name, answer in arms.items():

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document, FieldAnswer, FieldLabel, Prediction, Quote
-from lextune.expert.schema import Schema
-from lextune.expert.scoring import contracteval
+from lextune.data.importers.intake import Options, import_source, take_in
+from lextune.expert.schema import Schema, load_schema
+from lextune.expert.scoring import contracteval, trivial
 from lextune.expert.scoring.contracteval import Marker
-from lextune.expert.scoring.pairs import answer_text
+from lextune.expert.scoring.pairs import answer_text, scored
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,23 @@ def test_echo_scores_what_the_protocol_gives_it_on_the_408() -> None:
     sums = 5352 * present + (16728 - 5352) * absent
     assert contracteval.f1(sums) == pytest.approx(2 * 5352 / (2 * 5352 + 16728 - 5352))
     assert contracteval.f1(sums) == pytest.approx(0.485, abs=5e-4)
+
+
+@pytest.mark.slow
+def test_echo_and_null_on_the_408_themselves(cuad_dir: Path, tmp_path: Path) -> None:
+    """Through import, the trivial arms and the marking that every evaluation uses."""
+    schema = load_schema("clauses-47")
+    take_in(import_source(cuad_dir, Options(schema)), tmp_path, cuad_dir)
+    documents = list(read_jsonl(tmp_path / "documents.jsonl", Document))
+    assert len(documents) == 408
+    found = {}
+    for name in ("echo", "always-null"):
+        answers = [trivial.ARMS[name](document, schema) for document in documents]
+        pairs = scored(documents, answers, schema).pairs
+        found[name] = contracteval.counts(pairs, len(documents), len(schema.fields)).sum(axis=(0, 1))
+    assert contracteval.f1(found["echo"]) == pytest.approx(0.485, abs=1e-3)
+    assert contracteval.f1(found["always-null"]) == 0
+    assert contracteval.false_null_rate(found["always-null"]) == 1
 
 
 def quote(text: str, whole: str) -> Quote:
