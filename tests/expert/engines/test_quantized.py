@@ -29,10 +29,14 @@ def states(base: Base, engine: str) -> np.ndarray:
 
 @pytest.mark.filterwarnings("ignore")  # NNCF's imports are out of date with torch's
 @pytest.mark.parametrize(("bits", "smaller", "far"), [("int8", 3.0, 0.08), ("int4", 3.2, 0.8)])
-def test_weights_are_smaller_and_states_near(base: Base, bits: Bits, smaller: float, far: float) -> None:
+def test_weights_are_smaller_and_states_near(
+    base: Base, bits: Bits, smaller: float, far: float, capsys: pytest.CaptureFixture[str]
+) -> None:
     export(base.path, "tag")
     size, exact = (base.path / "tag.bin").stat().st_size, states(base, "openvino-f32")
+    capsys.readouterr()
     export(base.path, "tag", bits)
+    assert capsys.readouterr().out == "", "results alone go to stdout"
     assert (base.path / "tag.bin").stat().st_size < size / smaller
     assert not list(base.path.glob("quantized-*")), "nothing is left beside it"
     for engine in ("openvino", "openvino-f32"):

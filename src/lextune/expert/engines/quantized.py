@@ -21,12 +21,18 @@ def quantize(graph: Path, bits: Bits) -> None:
 
     import nncf
     import openvino
+    import rich
 
     nncf.set_log_level(logging.ERROR)
     options: dict[str, Any] = {"mode": nncf.CompressWeightsMode.INT8_SYM}
     if bits == "int4":
         options = {"mode": nncf.CompressWeightsMode.INT4_SYM, "group_size": INT4_GROUP, "ratio": 1.0}
-    model = nncf.compress_weights(openvino.Core().read_model(str(graph)), **options)
+    console = rich.get_console()  # where NNCF draws its progress: on stdout, which is for results
+    before, console.quiet = console.quiet, True
+    try:
+        model = nncf.compress_weights(openvino.Core().read_model(str(graph)), **options)
+    finally:
+        console.quiet = before
     staged = graph.with_name(f"quantized-{graph.name}")
     openvino.save_model(model, staged, compress_to_fp16=False)
     del model
