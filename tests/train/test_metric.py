@@ -22,10 +22,10 @@ from lextune.expert.schema import Schema, SchemaField, load_schema
 from lextune.expert.scoring import score
 from lextune.expert.tasks import instruction_document
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Thresholds, fit_thresholds
+from lextune.expert.thresholds import POINTED, Thresholds, fit_thresholds
 from lextune.expert.weights import Base, Binding, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import POINTED, condense, read_all
+from lextune.train.calibrate import condense, read_all
 from lextune.train.metric import ServingMetric, TaggedOnce, shortest
 from lextune.train.models import CausalModel, TagModel
 from lextune.train.runs import RunOptions
