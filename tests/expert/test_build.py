@@ -28,7 +28,7 @@ def merged(tiny_base: Path, tmp_path: Path, own_cache: Path) -> Path:
 
 
 def test_no_such_engine(merged: Path) -> None:
-    with pytest.raises(RequestError, match=r"--engine: no engine 'vllm'\n.*openvino, transformers"):
+    with pytest.raises(RequestError, match=r"--engine: no engine 'vllm'\n.*openvino, openvino-f32, transformers"):
         load_model(merged, "vllm")
 
 

@@ -44,7 +44,7 @@ def test_the_merged_weights_follow_loras_formula(
     assert len(changed) == 14  # seven linear layers in each of two blocks
     for layer in changed:
         a, b = (lora[f"base_model.model.{layer}.lora_{side}.weight"] for side in "AB")
-        wanted = (before[f"{layer}.weight"].float() + 8 / 4 * (b @ a)).to(torch.bfloat16)
+        wanted = (before[f"{layer}.weight"].double() + 8 / 4 * (b.double() @ a.double())).float().to(torch.bfloat16)
         assert torch.equal(merged[f"{layer}.weight"], wanted), layer
     for name in set(before) - {f"{layer}.weight" for layer in changed}:
         assert torch.equal(merged[name], before[name]), name

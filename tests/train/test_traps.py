@@ -181,13 +181,14 @@ def test_small_updates_are_lost_where_an_adapter_is_in_bf16(base: Base) -> None:
 
 
 def _added(base: Base, adapter: Path, scale: float) -> dict[str, torch.Tensor]:
-    """The base's weights in fp32 with `scale` B A added."""
+    """The base's weights with `scale` B A added, computed in fp64 and rounded to fp32."""
     weights = {n: t.float() for n, t in load_file(base.path / "model.safetensors").items()}
     lora = load_file(adapter / "adapter_model.safetensors")
     for name in lora:
         if "lora_A" in name:
             layer = name.removeprefix("base_model.model.").replace("lora_A.", "")
-            weights[layer] += scale * lora[name.replace("lora_A", "lora_B")] @ lora[name]
+            added = scale * lora[name.replace("lora_A", "lora_B")].double() @ lora[name].double()
+            weights[layer] = (weights[layer].double() + added).float()
     return weights
 
 
