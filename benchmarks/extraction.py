@@ -42,9 +42,10 @@ from lextune.expert.answering import Expert, Identity
 from lextune.expert.cleaned import CleanedExpert
 from lextune.expert.engines.base import Chatter, GenerateOptions, LocalChat
 from lextune.expert.engines.openvino_ import GENERATE_GRAPH, OpenVinoGenerator, export_generator
+from lextune.expert.engines.quantized import quantize
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.grammar import point_grammar
-from lextune.expert.point import parse_point
+from lextune.expert.point import SYSTEM, numbered, parse_point
 from lextune.expert.readers import UNKNOWN, Passage, PointReader, Reading, WindowReader, close_answer
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.scoring.fields import counts, f1
@@ -60,7 +61,6 @@ CONTRACTS, QUICK_CONTRACTS = 8, 2
 TAG, POINT = "tag", "point"
 BY_FIELD = "_one_prompt_per_field"
 ALONE = ("transformers_generate", "langextract")
-SYSTEM = "You find clauses in contracts. You answer with JSON only."
 QUESTION = (
     "\n\n{name}: {question}\nAnswer with the numbers of the sentences that state it, "
     'like {{"{name}":[2]}}, or {{}} if there is none.'
@@ -101,17 +101,18 @@ class FieldByField:
 
     @staticmethod
     def _messages(passage: Passage, field: SchemaField) -> list[Message]:
-        numbered = [f"{number}. {text}" for number, text in enumerate(passage.texts, start=1)]
-        window = "\n".join([f"[{passage.heading}]", *numbered] if passage.heading else numbered)
-        question = QUESTION.format(name=field.name, question=field.question)
-        return [Message(role="system", content=SYSTEM), Message(role="user", content=window + question)]
+        asked = numbered(*passage) + QUESTION.format(name=field.name, question=field.question)
+        return [Message(role="system", content=SYSTEM), Message(role="user", content=asked)]
 
 
 def generating(release: Release, folder: Path) -> Path:
-    """Return a folder in which OpenVINO GenAI finds a release's weights; a tag release is exported to `folder`."""
+    """Return where OpenVINO GenAI finds a release's weights; a tag release is exported to `folder`, in its own bits."""
     if (release.path / GENERATE_GRAPH).is_file():
         return release.path
-    export_generator(release.path, folder)
+    if not (folder / GENERATE_GRAPH).is_file():
+        export_generator(release.path, folder)
+        if release.info.get("quantize"):
+            quantize(folder / GENERATE_GRAPH, release.info["quantize"])
     return folder
 
 

@@ -43,13 +43,14 @@ def point_messages(
     instruction = INSTRUCTION.format(names="; ".join(schema.names), first=schema.names[-1], second=schema.names[0])
     messages = [Message(role="system", content=f"{SYSTEM}\n{instruction}")]
     for shot in shots:
-        messages.append(Message(role="user", content=_numbered(shot.heading, shot.texts)))
+        messages.append(Message(role="user", content=numbered(shot.heading, shot.texts)))
         messages.append(Message(role="assistant", content=point_answer(schema, shot)))
-    messages.append(Message(role="user", content=_numbered(heading, texts)))
+    messages.append(Message(role="user", content=numbered(heading, texts)))
     return messages
 
 
-def _numbered(heading: str, texts: Sequence[str]) -> str:
+def numbered(heading: str, texts: Sequence[str]) -> str:
+    """Return a window as a prompt shows it: its heading, if it has one, and its sentences, numbered from 1."""
     lines = [f"{number}. {text}" for number, text in enumerate(texts, start=1)]
     return "\n".join([f"[{heading}]", *lines] if heading else lines)
 
