@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -113,6 +114,7 @@ def openvino(base: Base, inputs: list[TagInput]) -> Iterator[Measured]:
     codec = Codec(base.path)
     with tempfile.TemporaryDirectory() as folder:
         export_tagger(base.path, Path(folder))
+        shutil.copyfile(base.path / "config.json", Path(folder) / "config.json")  # a model's folder says its widths
         taggers = {name: OpenVinoTagger(Path(folder), None, codec, name) for name in ENGINES}
         tag = {name: functools.partial(tagger.hidden, inputs) for name, tagger in taggers.items()}
         yield from in_turns("reading windows", sum(len(i.ids) for i in inputs), tag)
