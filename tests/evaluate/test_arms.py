@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lextune.core.artifacts import SCRATCH
+from lextune.core.cache import cache_folder
 from lextune.core.errors import MachineError, UserError
 from lextune.core.records import Document, DocumentInfo, Prediction, Record, Usage
 from lextune.evaluate.arms import Arm, kept_answers, read_predictions, run_arms
-from lextune.expert.weights import cache_folder
 
 DOCUMENTS = [Document(id=f"d{n}", name=f"d{n}", sha256=f"{n}" * 64, text=f"Text {n}.") for n in range(4)]
 

@@ -43,7 +43,18 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     head.save(tmp_path)
     again = Head.load(tmp_path)
     np.testing.assert_array_equal(again.weight, head.weight)
+    assert again.attention == "causal"
     assert [p.name for p in tmp_path.iterdir()] == [HEAD_FILE]
+
+
+def test_a_head_knows_how_its_windows_are_read(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    weight, bias = np.ones((2, 4), dtype=np.float32), np.zeros(2, dtype=np.float32)
+    Head(weight, bias, "bidirectional").save(tmp_path)
+    assert Head.load(tmp_path).attention == "bidirectional"
+    save_file({"weight": weight, "bias": bias}, tmp_path / HEAD_FILE)
+    assert Head.load(tmp_path).attention == "causal", "heads of before 2026-11-22 do not say"
 
 
 def test_a_model_without_a_head_cannot_tag(tmp_path: Path) -> None:

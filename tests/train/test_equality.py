@@ -233,13 +233,16 @@ def test_the_mean_of_the_passes_means_is_another_gradient(base: Base) -> None:
     assert max(float((naive[n] - whole[n]).norm() / whole[n].norm()) for n in whole) > 0.01
 
 
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
 def test_a_tagged_window_is_the_same_packed_and_padded(
-    base: Base, codec: Codec, make_window: Callable[..., WindowExample]
+    base: Base, codec: Codec, make_window: Callable[..., WindowExample], attention: str
 ) -> None:
-    windows = [make_window(n, heading="A heading" if n % 3 else "") for n in range(7)]
+    windows = [make_window(n, heading="A heading" * 2 * BLOCK if n == 1 else "") for n in range(7)]
     rows = tag.rows_for(windows, codec)
+    assert rows[1].tokens > BLOCK, "one window is longer than what is computed at once"
     found = []
-    for config in (PADDED, PACKED, PACKED.model_copy(update={"pass_tokens": 100})):
+    for settings in ({"packing": False}, {"packing": True}, {"packing": True, "pass_tokens": 100}):
+        config = PACKED.model_copy(update={**settings, "attention": attention})
         torch.manual_seed(0)
         model = _with_b(TagModel(base, config, [0.1, -0.2, 0.0]))
         found.append(_gradients(model, tag.passes(3, codec.pad_id, config), divide(rows, config)))

@@ -34,6 +34,12 @@ def test_the_mask_of_a_shared_text_and_a_row_of_its_own() -> None:
     assert block_mask(SHARED, 13)[0, 0].tolist() == expected, "the last token is padding"
 
 
+def test_the_mask_of_a_row_that_is_read_in_both_directions() -> None:
+    segments = (Segment(0, 2), Segment(2, 5, ((0, 2),), bidirectional=True))
+    rows = ["x....", "xx...", "xxxxx", "xxxxx", "xxxxx"]
+    assert block_mask(segments, 5)[0, 0].tolist() == [[c == "x" for c in row] for row in rows]
+
+
 @given(
     st.integers(1, 5),
     st.lists(st.tuples(st.integers(1, 6), st.lists(st.integers(1, 4), max_size=3)), min_size=1, max_size=4),

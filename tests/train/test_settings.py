@@ -45,6 +45,10 @@ def test_an_adapter_has_a_rank() -> None:
             r"init_adapter: there is no adapter where all weights are trained \(method: full\)",
         ),
         ({"method": "qlora", "precision": "fp32"}, "precision: qlora computes in bf16"),
+        (
+            {"strategy": "point", "attention": "bidirectional"},
+            "attention: only sentences that are tagged can be read in both directions",
+        ),
         ({"method": "lorra"}, "'lora', 'qlora' or 'full'"),
         ({"accumulation": 2}, "Extra inputs are not permitted"),
     ],

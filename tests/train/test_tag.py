@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lextune.expert.head import HEAD_FILE, Head
+from lextune.expert.engines.transformers_ import TransformersEngine
+from lextune.expert.head import HEAD_FILE, Head, tag_input
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, load_backbone
 from lextune.expert.windowing import WindowExample
@@ -212,3 +213,26 @@ def test_a_run_goes_on_from_an_earlier_adapter_and_its_head(
     assert np.array_equal(begun.head.bias.detach().numpy(), Head.load(first).bias)
     with pytest.raises(ModelError, match="the head to go on from scores 3 fields, and the schema has 4"):
         prepare_tag(base, windows, FIELDS + 1, more, 1)
+    other = more.model_copy(update={"attention": "bidirectional"})
+    with pytest.raises(
+        ModelError, match=r"is of a model with causal attention \(asked for: bidirectional\)\n.*train.attention"
+    ):
+        prepare_tag(base, windows, FIELDS, other, 1)
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_an_engine_reads_windows_as_training_did(
+    attention: str, base: Base, codec: Codec, windows: dict[str, list[WindowExample]], tmp_path: Path
+) -> None:
+    config = CONFIG.model_copy(update={"attention": attention, "precision": "fp32"})
+    model = prepare_tag(base, windows, FIELDS, config, 0).model.eval()
+    rows = rows_for(windows["validation"], codec)
+    tensors = passes(FIELDS, codec.pad_id, config).tensors(tuple(rows))
+    with torch.inference_mode():
+        trained = model.logits(tensors["inputs"], tensors["places"]).numpy()
+    engine = TransformersEngine(base, dtype="float32")
+    engine.head = model.served_head()
+    items = [tag_input(codec, e.heading, e.texts) for e in windows["validation"]]
+    np.testing.assert_allclose(np.concatenate(engine.tag(items)), trained, atol=1e-4)
+    engine.head.attention = "causal" if attention == "bidirectional" else "bidirectional"
+    assert np.abs(np.concatenate(engine.tag(items)) - trained).max() > 1e-3

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.artifacts import SCRATCH, disk_error, read_jsonl, sha256_json, write_atomic, write_jsonl
+from lextune.core.cache import cache_folder
 from lextune.core.counts import counted
 from lextune.core.errors import UserError
 from lextune.core.journal import Journal
@@ -21,7 +22,6 @@ from lextune.core.records import Document, Prediction
 from lextune.core.stage import Progress, Summary
 from lextune.expert.tasks import TaskOptions, get_task
 from lextune.expert.tasks.multiple_choice import Answering, Repeated
-from lextune.expert.weights import cache_folder
 
 TUNED = "tuned"  # the arm that all others are compared with
 ASKED = "asked"  # the file that says what a folder of answers is of

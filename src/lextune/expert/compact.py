@@ -7,23 +7,24 @@ The package carries one, trained on CUAD by `recipes/bundled-expert.yaml`.
 
 from __future__ import annotations
 
-import os
+import logging
 import shutil
 from importlib import resources
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from lextune.core.artifacts import MANIFEST, Artifact, build_folder, sha256_file
+from lextune.core.artifacts import Artifact, build_folder, sha256_file
+from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import ModelError
 from lextune.expert.engines.openvino_ import export
 from lextune.expert.engines.quantized import Bits
 from lextune.expert.merging import merge
-from lextune.expert.weights import cache_folder
 
 KIND, VERSION = "compact-release", 1
 NOTE = "compact.json"
 ADAPTER = "adapter"
+LOG = logging.getLogger("lextune.release")
 
 
 class Compact(BaseModel):
@@ -55,20 +56,15 @@ def unpack(folder: Path) -> Path:
         ModelError: merging gave other weights than those that were measured.
     """
     packed = Artifact.open(folder, kind=KIND)
-    final = cache_folder() / "releases" / packed.hash[:24]
-    if (final / MANIFEST).is_file():
-        return final
-    staging = final.with_name(f"{final.name}.{os.getpid()}")
-    try:
-        build_folder(staging, header("release", "unpack", {KIND: packed.hash}), lambda out: _filled(packed, out))
-        if not final.exists():
-            staging.rename(final)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return final
+    made = header("release", "unpack", {KIND: packed.hash})
+    return made_once(
+        cache_folder() / "releases" / packed.hash[:24],
+        lambda out: build_folder(out, made, lambda staging: _filled(packed, staging)),
+    )
 
 
 def _filled(packed: Artifact, out: Path) -> dict[str, object]:
+    LOG.warning("unpacking a compact release into the cache: once, half a minute for a small base")
     note = Compact(**packed.json(NOTE))
     info = packed.json("release.json")
     merge(info["base"], packed.path / ADAPTER, out)

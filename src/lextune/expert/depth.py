@@ -6,7 +6,6 @@ proportion to the layers. The weights are those of the whole base; its final nor
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +24,8 @@ def split_depth(name: str) -> tuple[str, int] | None:
     return (base, int(layers)) if mark and base and layers.isdecimal() else None
 
 
-def first_layers(base: Base, layers: int, folder: Path) -> Path:
-    """Return a model folder with the first layers of a base, written once.
+def write_first_layers(base: Base, layers: int, folder: Path) -> None:
+    """Write a model folder with the first layers of a base.
 
     Args:
         base: the whole one.
@@ -36,8 +35,6 @@ def first_layers(base: Base, layers: int, folder: Path) -> Path:
     Raises:
         ModelError: the base does not have so many layers.
     """
-    if (folder / "config.json").is_file():
-        return folder
     from transformers import AutoConfig, AutoModelForCausalLM
 
     has = AutoConfig.from_pretrained(base.path).num_hidden_layers
@@ -50,14 +47,6 @@ def first_layers(base: Base, layers: int, folder: Path) -> Path:
     model.config.num_hidden_layers = layers
     if getattr(model.config, "layer_types", None):
         model.config.layer_types = model.config.layer_types[:layers]
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        model.save_pretrained(staging)
-        for file in base.path.glob("tokenizer*"):
-            shutil.copyfile(file, staging / file.name)
-        if not folder.exists():
-            staging.rename(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return folder
+    model.save_pretrained(folder)
+    for file in base.path.glob("tokenizer*"):
+        shutil.copyfile(file, folder / file.name)

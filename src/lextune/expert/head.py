@@ -2,14 +2,15 @@
 
 A sentence is represented by the mean of its tokens' last hidden states beside the state of its last token
 (which, in a causal model, has seen the whole sentence); a linear layer gives the logits. The head is stored
-as a safetensors file of its own, so that the LoRA folder stays a plain PEFT adapter.
+as a safetensors file of its own, so that the LoRA folder stays a plain PEFT adapter; the file also says whether the
+backbone reads a window causally, as it learnt, or in both directions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from lextune.core.errors import ModelError
 from lextune.expert.engines.base import TagInput
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEAD_FILE = "tag_head.safetensors"
+Attention = Literal["causal", "bidirectional"]
 
 
 def tag_input(codec: Codec, heading: str, texts: Sequence[str]) -> TagInput:
@@ -39,11 +41,24 @@ def tag_input(codec: Codec, heading: str, texts: Sequence[str]) -> TagInput:
     return TagInput(ids=tuple(ids), bounds=tuple(bounds))
 
 
-class Head:
-    """The linear layer, in numpy. weight: [fields, 2 * hidden], bias: [fields]."""
+def window_mask(real: Any) -> Any:
+    """Return the mask [batch, 1, T, T] under which every token sees its whole window.
 
-    def __init__(self, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
-        self.weight, self.bias = weight, bias
+    Args:
+        real: tensor [batch, T], true where there is a token and not padding.
+    """
+    batch, width = real.shape
+    return real.bool()[:, None, None, :].expand(batch, 1, width, width)
+
+
+class Head:
+    """The linear layer, in numpy. weight: [fields, 2 * hidden], bias: [fields].
+
+    `attention` is how the backbone reads the windows whose states it was trained on.
+    """
+
+    def __init__(self, weight: NDArray[np.float32], bias: NDArray[np.float32], attention: Attention = "causal") -> None:
+        self.weight, self.bias, self.attention = weight, bias, attention
 
     @property
     def fields(self) -> int:
@@ -66,7 +81,8 @@ class Head:
         """Write the head as safetensors."""
         from safetensors.numpy import save_file
 
-        save_file({"weight": self.weight, "bias": self.bias}, folder / HEAD_FILE)
+        tensors = {"weight": self.weight, "bias": self.bias}
+        save_file(tensors, folder / HEAD_FILE, {"attention": self.attention})
 
     @classmethod
     def load(cls, folder: Path) -> Head:
@@ -75,9 +91,10 @@ class Head:
         Raises:
             ModelError: the folder has none.
         """
-        from safetensors.numpy import load_file
+        from safetensors import safe_open
 
         if not (folder / HEAD_FILE).is_file():
             raise ModelError(f"no {HEAD_FILE}: this model cannot tag", where=str(folder), do="train with strategy: tag")
-        tensors = load_file(folder / HEAD_FILE)
-        return cls(tensors["weight"], tensors["bias"])
+        with safe_open(folder / HEAD_FILE, framework="numpy") as file:
+            attention: Any = (file.metadata() or {}).get("attention", "causal")
+            return cls(file.get_tensor("weight"), file.get_tensor("bias"), attention)

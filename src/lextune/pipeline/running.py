@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.artifacts import Artifact, ArtifactStore, sha256_file, write_atomic
+from lextune.core.cache import cache_folder
 from lextune.core.files import one_at_a_time
 from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.data.sources import find_source, fingerprint
 from lextune.expert.released import find_release
-from lextune.expert.weights import ADAPTER_WEIGHTS, cache_folder, resolve_base
+from lextune.expert.weights import ADAPTER_WEIGHTS, resolve_base
 from lextune.pipeline.recipe import Recipe
 from lextune.pipeline.table import Step, check_range, plan
 

@@ -77,13 +77,13 @@ def attend(  # noqa: PLR0913 - the signature that transformers calls
 def _by_kernel(query: Any, key: Any, value: Any, s: Segment, scale: float, dropout: float) -> Any:
     """Return [heads, tokens, width] of one segment from torch's own kernels."""
     q, (k, v) = query[:, :, s.start : s.end], (_seen(x, s, 2) for x in (key, value))
-    whole = not s.before
+    causal = not s.bidirectional
     out = torch.nn.functional.scaled_dot_product_attention(
         q,
         k,
         v,
-        attn_mask=None if whole else causal_lower_right(q.shape[2], k.shape[2]),
-        is_causal=whole,
+        attn_mask=causal_lower_right(q.shape[2], k.shape[2]) if causal and s.before else None,
+        is_causal=causal and not s.before,
         dropout_p=dropout,
         scale=scale,
         enable_gqa=k.shape[1] != q.shape[1],
@@ -113,7 +113,8 @@ class CpuAttention(torch.autograd.Function):  # type: ignore[misc]
         for s in segments:
             k, v = _seen(key, s, 1), _seen(value, s, 1)
             for a, b, seen in _blocks(s):
-                out[:, :, a:b] = _times(_weights(q[:, :, a:b], k[:, :seen]), v[:, :seen])
+                weights = _weights(q[:, :, a:b], k[:, :seen], causal=not s.bidirectional)
+                out[:, :, a:b] = _times(weights, v[:, :seen])
         ctx.save_for_backward(query, key, value)
         ctx.segments, ctx.scale = segments, scale
         return out.view(heads, length, width)
@@ -132,7 +133,7 @@ class CpuAttention(torch.autograd.Function):  # type: ignore[misc]
             to_k, to_v = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
             for a, b, seen in _blocks(s):
                 block_q, block_g = q[:, :, a:b], g[:, :, a:b]
-                weights = _weights(block_q, k[:, :seen])
+                weights = _weights(block_q, k[:, :seen], causal=not s.bidirectional)
                 to_v[:, :seen] += _onto(weights, block_g)
                 slope = _times(block_g, v[:, :seen].transpose(1, 2))
                 slope = torch._softmax_backward_data(slope, weights, -1, weights.dtype)
@@ -146,15 +147,17 @@ class CpuAttention(torch.autograd.Function):  # type: ignore[misc]
 def _blocks(s: Segment) -> list[tuple[int, int, int]]:
     """Return (first, last + 1, keys seen by the last) of a segment's blocks of queries."""
     ends = [*range(s.start + BLOCK, s.end, BLOCK), s.end]
-    return [(a, b, s.offset + b - s.start) for a, b in zip([s.start, *ends], ends, strict=False)]
+    seen = [s.offset + (s.end if s.bidirectional else b) - s.start for b in ends]
+    return list(zip([s.start, *ends[:-1]], ends, seen, strict=True))
 
 
-def _weights(q: Any, k: Any) -> Any:
-    """Return the weights [groups, heads of a group, queries, keys]; the last query sees the last key."""
+def _weights(q: Any, k: Any, *, causal: bool) -> Any:
+    """Return the weights [groups, heads of a group, queries, keys]; where causal, the last query sees the last key."""
     scores = _times(q, k.transpose(1, 2))
     rows, columns = scores.shape[-2:]
-    hidden = torch.full((rows, rows), -torch.inf, dtype=q.dtype).triu_(1)
-    scores[..., columns - rows :] += hidden
+    if causal:
+        hidden = torch.full((rows, rows), -torch.inf, dtype=q.dtype).triu_(1)
+        scores[..., columns - rows :] += hidden
     return scores.softmax(-1)
 
 

@@ -143,12 +143,13 @@ def flops(shape: Shape, config: TrainConfig, trained: int, budget: Budget) -> fl
 
     A weight costs 2 for each token forward (Kaplan et al. 2020), 2 for the gradient of its input, 2 more for its own
     where it is trained, 2 again where the layer is computed again. Attention costs 2 x length x q a layer and token
-    forward, for its causal half, and 2.5 times that backward (Dao 2023). The head is computed for learnt tokens.
+    forward where it is causal, twice that where not, and 2.5 times as much backward (Dao 2023). The head is computed
+    for learnt tokens.
     """
     full = config.method == "full"
     again = 1 if config.gradient_checkpointing else 0
     forward = 2.0 * shape.in_layers
-    attention = 2.0 * budget.length * shape.queries * shape.layers
+    attention = (4.0 if config.attention == "bidirectional" else 2.0) * budget.length * shape.queries * shape.layers
     adapter = 0.0 if full else 2.0 * trained
     head = 0.0 if config.strategy == "tag" else 2.0 * shape.embedding
     token = forward * (2 + again + full) + attention * (3.5 + again) + adapter * (3 + again)

@@ -74,7 +74,6 @@ class ServingMetric:
     def _serving(self, module: Any) -> Iterator[Any]:
         """Give the engine over a module; meanwhile it attends as in serving, where nobody says who sees whom."""
         from lextune.expert.engines.transformers_ import TransformersEngine
-        from lextune.expert.head import Head
 
         model = module.model
         attention, training = model.config._attn_implementation, module.training
@@ -84,8 +83,7 @@ class ServingMetric:
                 self._engine = TransformersEngine(self._base, model=model)
             module.eval()
             if self._strategy == "tag":
-                weight, bias = (p.detach().float().cpu().numpy() for p in (module.head.weight, module.head.bias))
-                self._engine.head = Head(weight, bias)
+                self._engine.head = module.served_head()
             yield self._engine
         finally:
             model.set_attn_implementation(attention)

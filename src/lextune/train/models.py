@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lextune.expert.head import Head
 from lextune.expert.weights import Base
 from lextune.train.adapter import build_model, noisy_embeddings
 from lextune.train.loss import token_losses
@@ -54,6 +55,11 @@ class TagModel(torch.nn.Module):  # type: ignore[misc]
         torch.nn.init.normal_(self.head.weight, std=0.01)
         with torch.no_grad():
             self.head.bias.copy_(torch.tensor(bias))
+
+    def served_head(self) -> Head:
+        """Return a copy of the head as it is served."""
+        weight, bias = (p.detach().float().cpu().numpy().copy() for p in (self.head.weight, self.head.bias))
+        return Head(weight, bias, self._config.attention)
 
     def logits(self, inputs: dict[str, Any], places: Any) -> Any:
         """Return logits [sentences, fields]."""

@@ -1,7 +1,8 @@
 """Who sees whom in a pass: each example itself alone, and beginnings that several examples share.
 
 A pass holds examples one after another in one row of T tokens, without padding. The tokens of a segment see all of
-the stretches before it that belong to their example, and of the segment itself what stands at or before them. Two
+the stretches before it that belong to their example, and of the segment itself what stands at or before them, or all
+of it where it is read in both directions. Two
 ways give the same numbers: `lextune.train.kernels.attend`, which computes each segment by itself and so spends
 nothing on what is hidden, and `block_mask`, a mask for any attention implementation.
 """
@@ -15,11 +16,15 @@ Stretch = tuple[int, int]
 
 
 class Segment(NamedTuple):
-    """Tokens [start, end) of a row, which see the stretches `before` them, each [first, one past the last)."""
+    """Tokens [start, end) of a row, which see the stretches `before` them, each [first, one past the last).
+
+    Of the segment itself a token sees what stands at or before it, and `bidirectional` all.
+    """
 
     start: int
     end: int
     before: tuple[Stretch, ...] = ()
+    bidirectional: bool = False
 
     @property
     def offset(self) -> int:
@@ -44,7 +49,8 @@ def block_mask(segments: Sequence[Segment], length: int) -> Any:
 
     mask = torch.eye(length, dtype=torch.bool)
     for s in segments:
-        mask[s.start : s.end, s.start : s.end] = torch.ones(s.end - s.start, s.end - s.start, dtype=torch.bool).tril()
+        own = torch.ones(s.end - s.start, s.end - s.start, dtype=torch.bool)
+        mask[s.start : s.end, s.start : s.end] = own if s.bidirectional else own.tril()
         for first, end in s.before:
             mask[s.start : s.end, first:end] = True
     return mask[None, None]

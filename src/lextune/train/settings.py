@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from lextune.core.recipe import Config
+from lextune.expert.head import Attention
 from lextune.expert.quoting import Absent
 
 Strategy = Literal["tag", "point", "text"]
@@ -38,6 +39,8 @@ class TrainConfig(Config):
     """`lora` trains an adapter; `qlora` the same on a base in 4 bits (nf4, double quantisation); `full` all weights."""
     init_adapter: str | None = None
     """Folder of an adapter to go on from, of the same base and with the same `lora`; null for a new one."""
+    attention: Attention = "causal"
+    """`causal`: a token sees what stands before it, as the base learnt; `bidirectional`: its whole window (`tag`)."""
     epochs: float = Field(1.0, gt=0)
     """How many times each training token is seen."""
     steps: int | None = Field(None, ge=1)
@@ -98,6 +101,8 @@ class TrainConfig(Config):
     def _possible(self) -> TrainConfig:
         if self.method == "full" and self.init_adapter is not None:
             raise ValueError("init_adapter: there is no adapter where all weights are trained (method: full)")
+        if self.attention == "bidirectional" and self.strategy != "tag":
+            raise ValueError("attention: only sentences that are tagged can be read in both directions")
         if self.method == "qlora" and self.precision == "fp32":
             raise ValueError("precision: qlora computes in bf16")
         return self

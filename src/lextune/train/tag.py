@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.errors import ModelError
-from lextune.expert.head import HEAD_FILE, Head, tag_input
+from lextune.expert.head import HEAD_FILE, Head, tag_input, window_mask
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
@@ -57,6 +57,8 @@ def passes(fields: int, pad: int, config: TrainConfig) -> Passes:
 
     def tensors(rows: Pass) -> dict[str, Any]:
         inputs, _, starts = packed(rows) if config.packing else padded(rows, pad)
+        if config.attention == "bidirectional":
+            _see_all(inputs)
         singles = rows if config.packing else tuple(single for row in rows for single in row.apart())
         places = [
             (start + a, start + b) for start, row in zip(starts, singles, strict=True) for a, b in row.extra.bounds
@@ -74,6 +76,14 @@ def passes(fields: int, pad: int, config: TrainConfig) -> Passes:
     return Passes(tensors, items, SCALE)
 
 
+def _see_all(inputs: dict[str, Any]) -> None:
+    """Let every token of a window see all of it: in segments, or by a mask [batch, 1, T, T] over what is padded."""
+    if "segments" in inputs:
+        inputs["segments"] = tuple(segment._replace(bidirectional=True) for segment in inputs["segments"])
+    else:
+        inputs["attention_mask"] = window_mask(inputs["attention_mask"])
+
+
 def prepare_tag(
     base: Base, examples: dict[str, list[WindowExample]], fields: int, config: TrainConfig, seed: int
 ) -> Prepared:
@@ -86,7 +96,7 @@ def prepare_tag(
     codec = Codec(base.path)
     model = TagModel(base, config, prior_bias(examples["train"], fields))
     if config.init_adapter is not None:
-        _take_head(model, Path(config.init_adapter))
+        _take_head(model, Path(config.init_adapter), config)
     held_out = examples["validation"][: config.evaluation_windows]
     body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
     return Prepared(
@@ -97,17 +107,23 @@ def prepare_tag(
     )
 
 
-def _take_head(model: Any, folder: Path) -> None:
+def _take_head(model: Any, folder: Path, config: TrainConfig) -> None:
     """Go on from the head of an earlier adapter, where it was one of the `tag` strategy.
 
     Raises:
-        ModelError: its head has other fields.
+        ModelError: its head has other fields, or reads windows in another way.
     """
     import torch
 
     if not (folder / HEAD_FILE).is_file():
         return
     head = Head.load(folder)
+    if head.attention != config.attention:
+        raise ModelError(
+            f"the head to go on from is of a model with {head.attention} attention (asked for: {config.attention})",
+            where=f"train.init_adapter: {folder}",
+            do=f"set train.attention to {head.attention}, or train without init_adapter",
+        )
     if head.weight.shape != model.head.weight.shape:
         raise ModelError(
             f"the head to go on from scores {head.fields} fields, and the schema has {model.head.out_features}",
@@ -145,6 +161,5 @@ def train_tag(
     prepared = prepare_tag(base, examples, fields, config, run.seed)
     result = train(prepared, config, out, run)
     prepared.model.model.save_pretrained(out)
-    head = prepared.model.head.to("cpu")
-    Head(head.weight.detach().float().numpy().copy(), head.bias.detach().float().numpy().copy()).save(out)
+    prepared.model.served_head().save(out)
     return result

@@ -125,6 +125,26 @@ def test_the_future_is_not_seen(tagger: OpenVinoTagger) -> None:
     assert np.abs(a[20:] - b[20:]).max() > 0.1
 
 
+def test_a_window_read_in_both_directions(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The future is seen, padding is not, and both engines read alike."""
+    monkeypatch.setenv("LEXTUNE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_base, folder)
+    Head(np.zeros((1, 128), dtype=np.float32), np.zeros(1, dtype=np.float32), "bidirectional").save(folder)
+    export_tagger(folder, folder)
+    both = resolve_base(str(folder))
+    tagger = OpenVinoTagger(folder, None, Codec(folder), "openvino-f32")
+    inputs = windows([7, 64, 1, 130, 33])
+    found = tagger.hidden(inputs)
+    for item, states in zip(inputs, found, strict=True):
+        np.testing.assert_allclose(states, tagger.hidden([item])[0], atol=1e-3)
+    for ours, theirs in zip(found, TransformersEngine(both, dtype="float32").hidden(inputs), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    (item,) = windows([40], seed=2)
+    changed = item.model_copy(update={"ids": (*item.ids[:-1], item.ids[-2])})
+    assert np.abs(tagger.hidden([item])[0][0] - tagger.hidden([changed])[0][0]).max() > 0.01
+
+
 def test_no_head_no_tags(base: Base) -> None:
     with pytest.raises(ModelError, match=r"no tag_head.safetensors: this model cannot tag\n.*strategy: tag"):
         OpenVinoTagger(base.path, None, Codec(base.path)).tag(windows([4]))

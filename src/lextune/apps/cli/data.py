@@ -29,8 +29,8 @@ def fetch(
     to: Annotated[Path | None, typer.Option("--to", help="Where to; the cache by default.")] = None,
 ) -> None:
     """Download the official CUAD archive, check its hash, unpack it; a broken download resumes."""
+    from lextune.core.cache import cache_folder
     from lextune.data.fetch import fetch_cuad
-    from lextune.expert.weights import cache_folder
 
     if name != "cuad":
         raise UserError(f"no data set {name!r}", where="data fetch", do="use: lextune data fetch cuad")

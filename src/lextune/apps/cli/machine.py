@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lextune.core.cache import cache_folder
 from lextune.core.errors import LextuneError
 from lextune.core.parallel import cores
 from lextune.core.provenance import machine, package_versions
-from lextune.expert.weights import cache_folder, find_smollm2_gguf
+from lextune.expert.weights import find_smollm2_gguf
 
 TRAINING_GB, SERVING_GB, DISK_GB = 6.0, 3.0, 6.0  # measured with smollm2-135m
 

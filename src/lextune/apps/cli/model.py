@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from lextune.apps.cli.console import Command, out, quiet_libraries
-from lextune.expert.weights import SMOLLM2, cache_folder, resolve_base
+from lextune.core.cache import cache_folder
+from lextune.expert.weights import SMOLLM2, resolve_base
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Fetch and list base models.")
 

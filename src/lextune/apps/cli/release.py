@@ -35,22 +35,14 @@ def merge(
     base: Annotated[str, typer.Option("--base")] = SMOLLM2,
 ) -> None:
     """Merge an adapter into its base: one model folder of safetensors."""
-    import shutil
-
+    from lextune.core.cache import made_once
     from lextune.core.errors import UserError
     from lextune.release.merge import merge as merge_adapter
 
     if to.exists():
         raise UserError("the folder exists already", where=str(to), do="choose another --out, or remove it")
     quiet_libraries()
-    staging = to.with_name(f".{to.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        merge_adapter(base, adapter, staging)
-        staging.rename(to)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    made_once(to, lambda staging: merge_adapter(base, adapter, staging))
     out.print(str(to), markup=False)
 
 

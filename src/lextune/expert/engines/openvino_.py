@@ -11,17 +11,17 @@ which writes what the stored weights write.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import ModelError
 from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
 from lextune.expert.engines.quantized import Bits, activation_group, quantize
-from lextune.expert.head import HEAD_FILE, Head
+from lextune.expert.head import HEAD_FILE, Head, window_mask
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, cache_folder
+from lextune.expert.weights import Base
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,12 +34,17 @@ BATCH_TOKENS = 4096
 
 
 def export_tagger(model: Path, folder: Path) -> None:
-    """Write the backbone of a model folder as an OpenVINO graph: ids [batch, tokens] to states [.., hidden]."""
+    """Write the backbone of a model folder as an OpenVINO graph: ids [batch, tokens] to states [.., hidden].
+
+    It attends as the folder's head asks for; causally where there is none.
+    """
     import openvino
     import torch
     from transformers import AutoModel
 
     backbone = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False).eval()
+    both_ways = (model / HEAD_FILE).is_file() and Head.load(model).attention == "bidirectional"
+    pad = Codec(model).pad_id
 
     class Graph(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -48,7 +53,8 @@ def export_tagger(model: Path, folder: Path) -> None:
 
         def forward(self, input_ids: Any) -> Any:
             batch, width = input_ids.shape
-            mask = torch.ones((width, width), dtype=torch.bool).tril()[None, None].expand(batch, 1, width, width)
+            causal = torch.ones((width, width), dtype=torch.bool).tril()[None, None]
+            mask = window_mask(input_ids != pad) if both_ways else causal.expand(batch, 1, width, width)
             positions = torch.arange(width)[None]
             return self.backbone(
                 input_ids=input_ids, attention_mask=mask, position_ids=positions, use_cache=False
@@ -279,18 +285,5 @@ class OpenVinoGenerator:
 
 def exported_base(base: Base) -> Path:
     """Return the folder of a base model's OpenVINO export, made once in the cache."""
-    import shutil
-
-    final = cache_folder() / "openvino" / base.weights_sha256[:24]
-    if (final / GENERATE_GRAPH).is_file():
-        return final
-    staging = final.with_name(f".{final.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        export_generator(base.path, staging)
-        if not final.exists():
-            staging.rename(final)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return final
+    folder = cache_folder() / "openvino" / base.weights_sha256[:24]
+    return made_once(folder, lambda out: export_generator(base.path, out))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lextune.core.errors import ModelError
 from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
 from lextune.expert.grammar import GrammarCompiler
-from lextune.expert.head import HEAD_FILE, Head
+from lextune.expert.head import HEAD_FILE, Head, window_mask
 from lextune.expert.merging import folded
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, check_binding, load_backbone
@@ -98,8 +98,11 @@ class TransformersEngine:
         for start in range(0, len(inputs), self._batch):
             chunk = inputs[start : start + self._batch]
             ids = _right_pad([i.ids for i in chunk], self._codec.pad_id).to(self._device)
+            both_ways = self.head is not None and self.head.attention == "bidirectional"
+            mask = window_mask(ids != self._codec.pad_id) if both_ways else None
             with torch.inference_mode():
-                states = self._backbone()(input_ids=ids, use_cache=False).last_hidden_state.float().cpu().numpy()
+                read = self._backbone()(input_ids=ids, attention_mask=mask, use_cache=False)
+                states = read.last_hidden_state.float().cpu().numpy()
             out += [states[row, : len(item.ids)] for row, item in enumerate(chunk)]
         return out
 
@@ -175,7 +178,7 @@ class TransformersEngine:
 
 
 def _right_pad(rows: Sequence[Sequence[int]], pad: int) -> Any:
-    """Pad on the right: under causal attention what follows a token cannot change its state."""
+    """Pad on the right: what follows a token cannot change its state, under causal attention or `window_mask`."""
     import torch
 
     width = max(len(r) for r in rows)

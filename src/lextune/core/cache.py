@@ -1,0 +1,41 @@
+"""The user's cache: folders that are made once and shared by every process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloaded and unpacked models (`$LEXTUNE_CACHE` or the user's cache)."""
+    root = os.environ.get("LEXTUNE_CACHE")
+    if root:
+        return Path(root)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "lextune"
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return a folder, made where it is not there yet; it is there whole or not at all.
+
+    Args:
+        folder: where it is to be; nothing else makes it.
+        make: fills the empty folder that it is given. Of processes that do so at the same time, the first to end
+            gives the folder, and the others' are dropped.
+    """
+    if folder.exists():
+        return folder
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        make(staging)
+        try:
+            staging.rename(folder)
+        except OSError:  # another process was first
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder

@@ -1,0 +1,65 @@
+"""The cache: a folder is there whole or not at all, whoever makes it, and however often."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lextune.core.cache import cache_folder, made_once
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LEXTUNE_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"
+    monkeypatch.delenv("LEXTUNE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "lextune"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "lextune"
+
+
+def test_a_folder_is_made_once(tmp_path: Path) -> None:
+    made = []
+
+    def make(out: Path) -> None:
+        made.append(out)
+        (out / "a").write_text("whole")
+
+    folder = tmp_path / "deep" / "model"
+    assert made_once(folder, make) == made_once(folder, make) == folder
+    assert len(made) == 1
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["deep", "deep/model", "deep/model/a"]
+
+
+def test_a_folder_that_could_not_be_made_is_not_there(tmp_path: Path) -> None:
+    def fail(out: Path) -> None:
+        (out / "a").write_text("half")
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        made_once(tmp_path / "model", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_of_two_processes_gives_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+
+    def overtaken(out: Path) -> None:
+        (out / "a").write_text("second")
+        folder.mkdir()
+        (folder / "a").write_text("first")
+
+    made_once(folder, overtaken)
+    assert (folder / "a").read_text() == "first"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_name_that_is_taken_by_a_file_is_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+
+    def taken(out: Path) -> None:
+        folder.write_text("a file")
+
+    with pytest.raises(OSError, match="model"):
+        made_once(folder, taken)
