@@ -183,7 +183,15 @@ def test_the_model_card_says_what_was_measured_and_what_it_is_not() -> None:
     assert "| nothing | 3 | n/a |" in card
     assert "| failed | 3 | n/a |" in card
     assert "**ungated** (no limits)" in card
+    assert "| arm | documents | micro F1 |\n" in card, "a score that no arm has is no column"
+    of_clauses = {"tuned": {**arms["tuned"], "contracteval": {"jaccard": F1}, "aupr": F1}, "nothing": arms["nothing"]}
+    table = model_card(info, {"arms": of_clauses}, {"verdict": "ungated", "reasons": []})
+    assert "| arm | documents | micro F1 | Jaccard | AUPR |\n| --- | --- | --- | --- | --- |\n" in table
+    assert "| nothing | 3 | n/a | n/a | n/a |" in table
     passed = {"verdict": "pass", "reasons": [], "checks": [{"what": "F1 is 0.8"}, {"what": "none fell"}]}
     assert "**pass** (F1 is 0.8; none fell)" in model_card(info, {"arms": arms}, passed)
     assert "e" * 64 in card
     assert "no legal advice" in card
+    assert "measured with: openvino\n- Trained on: data that the recipe gives no credit for" in card
+    told = info | {"quantize": "int8", "credit": "Ours, CC0"}
+    assert "openvino, weights in int8\n- Trained on: Ours, CC0\n" in model_card(told, {"arms": arms}, passed)

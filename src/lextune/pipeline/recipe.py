@@ -81,6 +81,8 @@ class ReleaseSettings(Config):
     screen: float | None = Field(None, gt=0, le=1)
     """With strategy `tag`, the share of the labels that must be in windows the model reads, the others being left to
     `linear`; null for all windows."""
+    credit: str | None = None
+    """Who made the training data and its licence, as the release's card says it."""
     parity_windows: int = Field(24, ge=1)
     """How many validation windows or prompts the parity check compares."""
 

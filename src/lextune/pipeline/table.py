@@ -146,6 +146,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
         "quantize": recipe.release.quantize,
         "fuse_linear": recipe.release.fuse_linear,
         "screen": recipe.release.screen,
+        "credit": recipe.release.credit,
         "windows": recipe.release.parity_windows,
         "openvino": in_openvino(recipe.release.engine),
         "documents": recipe.evaluate.base_documents,

@@ -24,6 +24,14 @@ from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig
 from lextune.text.cleaning import CleanOptions
 
+COLUMNS = {
+    "micro F1": ("field", "micro", "f1"),
+    "ContractEval F1": ("contracteval", "f1"),
+    "Jaccard": ("contracteval", "jaccard"),
+    "false-null rate": ("contracteval", "false_null_rate"),
+    "AUPR": ("aupr",),
+}
+
 
 class BundleConfig(Config):
     """The release's name and what is recorded in it."""
@@ -42,6 +50,8 @@ class BundleConfig(Config):
     """How every document is cleaned before it is read; null for not at all."""
     engine: str = "openvino"
     """The engine it was measured with."""
+    credit: str | None = None
+    """Who made the training data and its licence; said in the card."""
 
 
 def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -116,6 +126,7 @@ def _info(config: BundleConfig, model: Artifact) -> dict[str, Any]:
         "template": template.model_dump(),
         "template_sha256": template.sha256,
         "fields": note["fields"],
+        "credit": config.credit,
     }
 
 
@@ -143,13 +154,8 @@ def _link(source: Path, target: Path) -> None:
 
 def model_card(info: dict[str, Any], evaluation: dict[str, Any], verdict: dict[str, Any]) -> str:
     """Return the release's README: what it is, how it was measured, what it must not be used for."""
-    arms = evaluation["arms"]
-    rows = []
-    for name, arm in arms.items():
-        f1 = (arm.get("field") or {}).get("micro", {}).get("f1") or {}
-        value = "n/a" if f1.get("value") is None else f"{f1['value']:.3f} [{f1['low']:.3f}, {f1['high']:.3f}]"
-        rows.append(f"| {name} | {arm.get('n_documents', 0)} | {value} |")
-    table = "\n".join(rows)
+    table = _table(evaluation["arms"])
+    bits = f", weights in {info['quantize']}" if info.get("quantize") else ""
     return f"""# {info["name"]}
 
 A `{info["strategy"]}` expert for the task {info["task"]}, schema {info["schema"]}, fine-tuned from {info["base"]}.
@@ -157,13 +163,14 @@ A `{info["strategy"]}` expert for the task {info["task"]}, schema {info["schema"
 - Verdict: **{verdict["verdict"]}** ({_said(verdict)})
 - Weights: {info["weights"]}
 - Base: {info["base"]} (weights {info["base_sha256"][:16]})
-- Engine it was measured with: {info["engine"]}
+- Engine it was measured with: {info["engine"]}{bits}
+- Trained on: {info.get("credit") or "data that the recipe gives no credit for (`release.credit`)"}
 
 ## Measured on held-out documents
 
-| arm | documents | micro F1 (95 % interval) |
-| --- | --- | --- |
 {table}
+
+In brackets: intervals of 95 %, over documents.
 
 ## Use
 
@@ -175,6 +182,25 @@ neither trained nor evaluated. This is no legal advice.
 """
 
 
+def _table(arms: dict[str, Any]) -> str:
+    """Return the scores of every arm, a column for each that some arm has."""
+    found = {(name, title): _score(arm, place) for name, arm in arms.items() for title, place in COLUMNS.items()}
+    titles = [title for title in COLUMNS if any(found[name, title] for name in arms)]
+    rows = [["arm", "documents", *titles], ["---"] * (2 + len(titles))]
+    for name, arm in arms.items():
+        rows.append([name, str(arm.get("n_documents", 0)), *(found[name, title] or "n/a" for title in titles)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _score(scores: Any, place: tuple[str, ...]) -> str | None:
+    """Return the score at a place of an arm's scores, with its interval; None where there is none."""
+    for key in place:
+        scores = (scores or {}).get(key)
+    if not scores or scores.get("value") is None:
+        return None
+    return f"{scores['value']:.3f} [{scores['low']:.3f}, {scores['high']:.3f}]"
+
+
 def _said(verdict: dict[str, Any]) -> str:
     """Return why the verdict is what it is: its reasons, or what was checked."""
     return "; ".join(verdict["reasons"] or [check["what"] for check in verdict.get("checks", ())])
@@ -183,7 +209,7 @@ def _said(verdict: dict[str, Any]) -> str:
 STAGES = (
     Stage(
         "bundle",
-        3,
+        4,
         ("model", "linear", "thresholds", "evaluation", "gate", "parity"),
         BundleConfig,
         run_bundle,
