@@ -6,10 +6,13 @@ Held-out contracts of `recipes/bundled-expert.yaml`, spread over the shorter hal
 - tag_one_prompt_per_field: its own weights, engine and precision, asked each field of each window in a prompt of its
   own, window first, with the prefix cache, under a grammar that leaves sentence numbers;
 - point: a release of that strategy, all fields in one prompt, and point_one_prompt_per_field likewise. Without --point
-  the tag release's weights stand in: the seconds are the same, what is found means nothing then.
+  the tag release's weights stand in, which never learnt to answer: what is found means nothing then, and F1 is not
+  compared.
 
 On the shortest of them alone, because they take minutes for it:
 
+- one_token_per_field: tag_one_prompt_per_field, stopped after one token, whatever the weights would write: what asking
+  each field costs at least;
 - transformers_generate: the prompts of tag_one_prompt_per_field by transformers in bf16, with a prefix cache too;
 - langextract: LangExtract 1.x, one prompt for each 1,000 characters, against our own OpenAI-compatible endpoint, which
   serves the point weights by the same engine.
@@ -60,7 +63,7 @@ RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert.yaml"
 CONTRACTS, QUICK_CONTRACTS = 8, 2
 TAG, POINT = "tag", "point"
 BY_FIELD = "_one_prompt_per_field"
-ALONE = ("transformers_generate", "langextract")
+ONE_TOKEN, GENERATE, LANGEXTRACT = "one_token_per_field", "transformers_generate", "langextract"
 QUESTION = (
     "\n\n{name}: {question}\nAnswer with the numbers of the sentences that state it, "
     'like {{"{name}":[2]}}, or {{}} if there is none.'
@@ -75,8 +78,10 @@ def say(text: str) -> None:
 class FieldByField:
     """Asks each field of each window in a prompt of its own; a `WindowReader`."""
 
-    def __init__(self, chatter: LocalChat, schema: Schema, fields: Sequence[str]) -> None:
-        self._chatter, self._schema = chatter, schema
+    def __init__(
+        self, chatter: LocalChat, schema: Schema, fields: Sequence[str], most: int = PointReader.MAX_TOKENS
+    ) -> None:
+        self._chatter, self._schema, self._most = chatter, schema, most
         self._asked = [schema.field(name) for name in fields]
 
     def read(self, passages: Sequence[Passage]) -> list[Reading]:
@@ -84,7 +89,7 @@ class FieldByField:
         asked = [(passage, field) for passage in passages for field in self._asked]
         done = self._chatter.chat(
             [self._messages(*each) for each in asked],
-            GenerateOptions(max_tokens=PointReader.MAX_TOKENS),
+            GenerateOptions(max_tokens=self._most),
             [point_grammar((field.name,), len(passage.texts)) for passage, field in asked],
         )
         answers = iter(done)
@@ -205,12 +210,19 @@ def in_turns(
     return answers, seconds
 
 
-def arms_of(tag: Release, point: Release, fields: Sequence[str], folder: Path) -> dict[str, Expert | CleanedExpert]:
-    """Return the arms that read every contract; weights that are not exported for writing are exported to `folder`."""
+def chats_of(tag: Release, point: Release, folder: Path) -> dict[str, LocalChat]:
+    """Return who writes with either release's weights; those that are not exported for it are exported to `folder`."""
     chats = {}
     for name, one in {TAG: tag, POINT: point}.items():
         codec = Codec(one.path)
         chats[name] = LocalChat(OpenVinoGenerator(generating(one, folder), codec, one.info["engine"]), codec)
+    return chats
+
+
+def arms_of(
+    tag: Release, point: Release, fields: Sequence[str], chats: dict[str, LocalChat]
+) -> dict[str, Expert | CleanedExpert]:
+    """Return the arms that read every contract."""
     by_field = {name: FieldByField(chat, tag.schema, fields) for name, chat in chats.items()}
     return {
         TAG: tag.expert,  # type: ignore[dict-item]  # a tag release never writes
@@ -220,37 +232,48 @@ def arms_of(tag: Release, point: Release, fields: Sequence[str], folder: Path) -
     }
 
 
-def read_alone(tag: Release, served: Expert, fields: Sequence[str], document: Document) -> dict[str, dict[str, float]]:
-    """Let the slow arms read one contract."""
-    chat = LocalChat(TransformersEngine(resolve_base(str(tag.path))), Codec(tag.path))
-    generate = expert_of(tag, FieldByField(chat, tag.schema, fields), chat, fields)
-    _, seconds = in_turns({ALONE[0]: generate}, [document])
+def read_alone(
+    tag: Release, chat: LocalChat, served: Expert, fields: Sequence[str], document: Document
+) -> dict[str, dict[str, float]]:
+    """Let the slow arms read one contract; `chat` runs the tag release's weights."""
+    plain = LocalChat(TransformersEngine(resolve_base(str(tag.path))), Codec(tag.path))
+    arms: dict[str, Expert | CleanedExpert] = {
+        ONE_TOKEN: expert_of(tag, FieldByField(chat, tag.schema, fields, most=1), chat, fields),
+        GENERATE: expert_of(tag, FieldByField(plain, tag.schema, fields), plain, fields),
+    }
+    _, seconds = in_turns(arms, [document])
     with endpoint(served) as url:
         extracted = langextract(document, tag.schema, url, served.name)
-    return {ALONE[0]: {"seconds": seconds[ALONE[0]][0]}, ALONE[1]: extracted}
+    return {**{name: {"seconds": seconds[name][0]} for name in arms}, LANGEXTRACT: extracted}
 
 
-def measure(tag: Release, point: Release, documents: Sequence[Document]) -> dict[str, Any]:
-    """Return what every arm took and found, and the ratios."""
+def measure(tag: Release, given: Release | None, documents: Sequence[Document]) -> dict[str, Any]:
+    """Return what every arm took and found, and the ratios; `given` is the point release, if there is one."""
+    point = given or tag
     not_assessed = tag.predict(documents[0]).record.not_assessed
     fields = [name for name in tag.schema.names if name not in not_assessed]
     with tempfile.TemporaryDirectory() as folder:
-        arms = arms_of(tag, point, fields, Path(folder))
+        chats = chats_of(tag, point, Path(folder))
+        arms = arms_of(tag, point, fields, chats)
         answers, seconds = in_turns(arms, documents)
-        alone = read_alone(tag, arms[POINT], fields, documents[0])  # type: ignore[arg-type]
+        alone = read_alone(tag, chats[TAG], arms[POINT], fields, documents[0])  # type: ignore[arg-type]
     found: dict[str, Any] = {}
     for name, each in answers.items():
         pairs = scored(documents, each, tag.schema).pairs
         sums = counts(pairs, len(documents), len(tag.schema.fields)).sum(axis=(0, 1))
-        found[name] = {"seconds_a_contract": statistics.mean(seconds[name]), "field_f1": float(f1(sums))}
+        found[name] = {
+            "seconds_a_contract": statistics.mean(seconds[name]),
+            "tokens_written_a_contract": statistics.mean(answer.usage.generated_tokens for answer in each),
+            "field_f1": float(f1(sums)),
+        }
     for arm in (TAG, POINT):
         ratios = [a / b for a, b in zip(seconds[arm + BY_FIELD], seconds[arm], strict=True)]
         found[f"ratio{BY_FIELD}_{arm}"] = statistics.median(ratios)
     for name, each_alone in alone.items():
         found[name] = each_alone
         found[f"ratio_{name}_{TAG}"] = each_alone["seconds"] / seconds[TAG][0]
-    ours, usual = (Read(documents, answers[name]) for name in (TAG, TAG + BY_FIELD))
-    found["f1_tag_minus_one_prompt_per_field"] = paired_f1(ours, usual, tag.schema).as_json()
+    ours, usual = (Read(documents, answers[name]) for name in (TAG, POINT + BY_FIELD))
+    found["f1_tag_minus_one_prompt_per_field"] = paired_f1(ours, usual, tag.schema).as_json() if given else None
     return found
 
 
@@ -264,7 +287,7 @@ def main() -> None:
     given = parser.parse_args()
     documents = contracts(QUICK_CONTRACTS if given.quick else CONTRACTS, given.out)
     tag = load(given.release)
-    found = measure(tag, load(given.point) if given.point else tag, documents)
+    found = measure(tag, load(given.point) if given.point else None, documents)
     for name, value in found.items():
         say(f"{name:<40} {value}")
     print(json.dumps({"benchmark": "extraction", "quick": given.quick, "contracts": len(documents), **found}))

@@ -14,6 +14,7 @@ from lextune.api import Release, load
 from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.errors import ArtifactError, DataError, DocumentError, RecipeError, RequestError
 from lextune.core.records import Document
+from lextune.data.lock import learnt_json, text_hash
 from lextune.expert.released import find_release
 from lextune.expert.schema import load_schema
 from lextune.expert.scoring import trivial
@@ -186,8 +187,21 @@ def test_an_evaluation_stands_beside_the_baselines(echo: Release, own_cache: Pat
     assert [test["b"] for test in result["paired"]] == ["always-null", "always-present", "echo"]
     assert list(result["baselines"]) == ["always_null", "always_present", "echo", "linear"]
     assert result["baselines"]["linear"] is None
+    assert result["learnt_from"] == 0
     assert result["baselines"]["echo"]["contracteval"] == result["contracteval"]
     assert result["baselines"]["always_null"]["contracteval"] != result["contracteval"]
+
+
+@pytest.mark.parametrize("clean", [None, {"hyphenation": True}])
+def test_a_release_knows_what_it_learnt_from(echo: Release, tmp_path: Path, clean: dict[str, bool] | None) -> None:
+    """By its words as it read them, whatever stands between them; a part of a document is another one."""
+    text = "This agree-\nment is between Birch and Ash."
+    learnt = echo.read(text if clean is None else "This agreement is between Birch and Ash.")
+    (tmp_path / "learnt_from.json").write_text(learnt_json([text_hash(learnt)]))
+    echo.info["clean"] = clean
+    texts = [text, text.replace(" ", " \n ").replace("Birch", "BIRCH"), text.removesuffix(" and Ash.")]
+    documents = [echo.read(each).model_copy(update={"id": f"d{n}"}) for n, each in enumerate(texts)]
+    assert echo.learnt_from(documents) == ["d0", "d1"]
 
 
 def test_a_killed_evaluation_goes_on(echo: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from lextune.core.artifacts import Artifact, sha256_json
 from lextune.core.errors import DataError
-from lextune.core.records import Document, Prediction, Record
+from lextune.core.records import LEARNT_FILE, Document, Prediction, Record
 from lextune.core.stage import Progress
+from lextune.data.lock import learnt_from
 from lextune.deploy.batch.options import BatchOptions, Source
 from lextune.deploy.batch.running import Standing, ignore, run_batch
 from lextune.expert.answering import Expert
@@ -22,6 +23,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
+from lextune.text.cleaning import CleanOptions, clean
 from lextune.text.reading import Limits, read_document
 
 
@@ -61,6 +63,18 @@ class Release:
     def predict(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Return the record of a document with its candidates and what answering took."""
         return self.expert.answer(document, min_confidence=min_confidence)
+
+    def learnt_from(self, documents: Sequence[Document]) -> list[str]:
+        """Return the ids of documents that trained or tuned this release: scores on them say nothing of new ones.
+
+        They are known by their words, whatever case, punctuation and white space.
+        """
+        options = self.info.get("clean")
+        if options:  # it learnt from what cleaning left
+            cleaned = [clean(d.text, d.pages, CleanOptions(**options)) for d in documents]
+            pairs = zip(documents, cleaned, strict=True)
+            documents = [d.model_copy(update={"text": c.text, "pages": c.pages}) for d, c in pairs]
+        return learnt_from(self.path / LEARNT_FILE, documents)
 
     @staticmethod
     def read(source: Path | str, limits: Limits = Limits()) -> Document:  # noqa: B008 - frozen
@@ -116,8 +130,9 @@ def evaluate(
 
     Returns:
         One object: the metrics of `lextune.expert.scoring` (of another task: of its scorer), `paired`, the release
-        against each baseline in words and numbers, and `baselines` with the metrics of each of always_null,
-        always_present, echo and linear (null where the release ships no linear model).
+        against each baseline in words and numbers, `baselines` with the metrics of each of always_null, always_present,
+        echo and linear (null where the release ships no linear model), and `learnt_from`, how many of the documents
+        trained or tuned the release.
 
     Raises:
         DataError: the folder has no annotated documents.
@@ -146,7 +161,8 @@ def evaluate(
         found = evaluate_arms(documents, read_predictions(folder), {}, marking)
     scores = found["arms"]
     baselines = {name.replace("-", "_"): scores.get(name) for name in (*trivial.ARMS, "linear")}
-    return {**scores[TUNED], "paired": found["paired"], "baselines": baselines}
+    learnt = len(loaded.learnt_from(documents))
+    return {**scores[TUNED], "paired": found["paired"], "baselines": baselines, "learnt_from": learnt}
 
 
 def _annotated(source: Path, schema: Schema) -> list[Document]:

@@ -14,7 +14,7 @@ from lextune.core.artifacts import read_jsonl, write_jsonl
 from lextune.core.errors import DataError
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.dedupe import LEAK, families
-from lextune.data.lock import TestLock, check_not_test, make_lock, text_hash
+from lextune.data.lock import TestLock, check_not_test, learnt_from, make_lock, text_hash
 from lextune.data.parts import write_split
 from lextune.data.split import SPLITS, SplitConfig, check_leakage, split_documents
 
@@ -59,6 +59,9 @@ def test_the_parts_are_those_of_the_split_in_memory(tmp_path: Path) -> None:
     assert lock == make_lock({d.id: text_hash(d) for d in test})
     assert found["test_lock"] == {"sha256": lock.sha256, "documents": 5}
     check_not_test(read_jsonl(tmp_path / "train.jsonl", Document), lock)
+    others = [d for part in ("train", "validation") for d in read_jsonl(tmp_path / f"{part}.jsonl", Document)]
+    assert learnt_from(tmp_path / "learnt_from.json", [*test, *others]) == [d.id for d in others]
+    assert learnt_from(tmp_path / "none.json", others) == []
     with pytest.raises(DataError, match="1 document is in the locked test"):
         check_not_test(test[:1], lock)
 

@@ -107,6 +107,17 @@ def test_rare_fields_share_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose(frequent, "contracteval", Limits(0.0, 0.0)).cut.tolist() == [0, 1]
 
 
+def test_fields_without_documents_do_not_choose_for_rare_ones() -> None:
+    """What all fields do weighs on the rare ones once, and not once for each field that no document was asked."""
+    counts = np.zeros((33, 2, 1, 4))
+    counts[0, :, 0] = [[100, 0, 100, 100], [0, 100, 0, 0]]  # alone in being frequent, and ruined by the lower cut
+    counts[1:3, 1, 0] = 15, 0, 15, 15
+    present, absent = np.zeros(33), np.zeros(33)
+    present[:3], absent[:3] = [100, FEW - 5, FEW - 5], [100, 10, 10]
+    given = Tables(np.array([0.9, 0.1]), counts.cumsum(axis=1), present, absent)
+    assert choose(given, "contracteval", Limits(0.0, 0.0)).cut[:3].tolist() == [0, 1, 1]
+
+
 def test_the_prior_draws_a_field_to_the_others(
     tables: Callable[[int], Tables], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.records import Document, Span
-from lextune.expert.placing import FLOOR, Placed, Read, answer_quotes, join, place, quoted
+from lextune.expert.placing import FLOOR, Placed, Read, answer_quotes, join, place, quoted, stated
 from lextune.expert.schema import FieldType, SchemaField
 from lextune.expert.thresholds import Quoting, Thresholds
 
@@ -39,7 +39,7 @@ SENTENCES = [Span(start=10 * n, end=10 * n + 9) for n in range(12)]
 
 def placed(**sure: float) -> list[Placed]:
     """One sentence each, by number."""
-    found = [Placed([SENTENCES[int(n[1:])]], c, range(int(n[1:]), int(n[1:]) + 1)) for n, c in sure.items()]
+    found = [Placed([SENTENCES[int(n[1:])]], c, range(int(n[1:]), int(n[1:]) + 1), whole=True) for n, c in sure.items()]
     return sorted(found, key=lambda one: -one.confidence)
 
 
@@ -49,10 +49,12 @@ def placed(**sure: float) -> list[Placed]:
         (Quoting(share=0.3), [(20, 29), (60, 69), (90, 99)]),
         (Quoting(share=0.0), [(0, 9), (20, 29), (60, 69), (90, 99)]),
         (Quoting(share=1.0), [(90, 99)]),
-        (Quoting(share=0.3, around=1), [(10, 39), (50, 109)]),
-        (Quoting(share=0.0, around=1), [(0, 39), (50, 109)]),
-        (Quoting(share=0.3, around=2), [(0, 119)]),
-        (Quoting(share=1.0, around=2), [(70, 119)]),
+        (Quoting(share=0.3, before=1, after=1), [(10, 39), (50, 109)]),
+        (Quoting(share=0.3, before=1), [(10, 29), (50, 69), (80, 99)]),
+        (Quoting(share=0.3, after=2), [(20, 49), (60, 119)]),
+        (Quoting(share=0.0, before=1, after=1), [(0, 39), (50, 109)]),
+        (Quoting(share=0.3, before=2, after=2), [(0, 119)]),
+        (Quoting(share=1.0, before=2, after=2), [(70, 119)]),
     ],
 )
 def test_the_surest_places_are_quoted_in_the_documents_order(quoting: Quoting, expected: list[tuple[int, int]]) -> None:
@@ -61,25 +63,49 @@ def test_the_surest_places_are_quoted_in_the_documents_order(quoting: Quoting, e
     assert [(s.start, s.end) for s in spans] == expected
 
 
-@pytest.mark.parametrize("kind", ["text", "date", "parties"])
-def test_a_name_a_date_and_the_parties_are_stated_in_one_place(kind: FieldType) -> None:
-    everything = Quoting(share=0.0, around=2)
-    one, other = Placed([Span(start=20, end=22)], 0.8), Placed([Span(start=10, end=12)], 0.7)
-    assert [s.start for s in quoted(field(kind), [one, other], SENTENCES, everything)] == [20]
-    two = Placed([Span(start=30, end=32), Span(start=5, end=9)], 0.9)
-    spans = quoted(field(kind), [two, other], SENTENCES, everything)
-    assert [s.start for s in spans] == ([5, 30] if kind == "parties" else [5])
+PREAMBLE = Placed([Span(start=30, end=32), Span(start=25, end=28)], 0.8, range(2, 4), whole=False)
+SIGNATURES = Placed([Span(start=110, end=114)], 0.6, range(11, 12), whole=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "quoting", "expected"),
+    [
+        ("date", Quoting(share=0.1), [(25, 28)]),
+        ("text", Quoting(share=0.1, extent="between"), [(25, 32)]),
+        ("date", Quoting(share=0.1, extent="sentences"), [(20, 39)]),
+        ("parties", Quoting(share=0.9), [(25, 28), (30, 32)]),
+        ("parties", Quoting(share=0.1), [(25, 28), (30, 32), (110, 114)]),
+        ("parties", Quoting(share=0.1, extent="between"), [(25, 32), (110, 114)]),
+        ("parties", Quoting(share=0.1, extent="sentences"), [(20, 39), (110, 119)]),
+        ("parties", Quoting(share=0.1, before=2, after=2), [(25, 28), (30, 32), (110, 114)]),
+    ],
+)
+def test_a_name_and_a_date_are_stated_in_one_place_parties_in_several(
+    kind: FieldType, quoting: Quoting, expected: list[tuple[int, int]]
+) -> None:
+    spans = quoted(field(kind), [PREAMBLE, SIGNATURES], SENTENCES, quoting)
+    assert [(s.start, s.end) for s in spans] == expected
+
+
+def test_an_answer_is_read_from_the_parts_of_the_surest_place() -> None:
+    """However much is quoted: a date among all words of its sentence would be another one, or none."""
+    wide = Quoting(share=0.1, extent="sentences")
+    for kind in ("date", "parties"):
+        spans = stated(field(kind), [PREAMBLE, SIGNATURES], SENTENCES, wide)  # type: ignore[arg-type]
+        assert [s.start for s in spans] == ([25] if kind == "date" else [25, 30])
+    whole = placed(s9=0.8, s2=0.7)
+    assert stated(field("duration"), whole, SENTENCES, wide) == quoted(field("duration"), whole, SENTENCES, wide)
 
 
 def test_parts_of_sentences_are_quoted_alone() -> None:
-    part = Placed([Span(start=33, end=36)], 0.7)
-    spans = quoted(field("boolean"), [*placed(s9=0.8), part], SENTENCES, Quoting(share=0.1, around=1))
+    part = Placed([Span(start=33, end=36)], 0.7, range(3, 4), whole=False)
+    spans = quoted(field("boolean"), [*placed(s9=0.8), part], SENTENCES, Quoting(share=0.1, before=1, after=1))
     assert [(s.start, s.end) for s in spans] == [(33, 36), (80, 109)]
 
 
 def test_a_field_without_a_quoting_of_its_own_takes_the_share_of_all() -> None:
-    limits = Thresholds(quote_share=0.4, quoting={"F": Quoting(share=0.1, around=2)})
-    assert limits.quoting_of("F") == Quoting(share=0.1, around=2)
+    limits = Thresholds(quote_share=0.4, quoting={"F": Quoting(share=0.1, before=2, after=2)})
+    assert limits.quoting_of("F") == Quoting(share=0.1, before=2, after=2)
     assert limits.quoting_of("G") == Quoting(share=0.4)
 
 
@@ -90,7 +116,7 @@ def test_places_are_spans_of_the_text() -> None:
     found = place(0, field("boolean"), text, Read(sentences, confidence), 0.3)
     assert [[text[s.start : s.end] for s in one.spans] for one in found] == [["One here. Two there."], ["Three."]]
     assert [one.confidence for one in found] == pytest.approx([0.9, 0.1])
-    assert [one.rows for one in found] == [range(2), range(2, 3)]
+    assert [(one.rows, one.whole) for one in found] == [(range(2), True), (range(2, 3), True)]
     assert place(0, field("boolean"), "", Read([], np.zeros((0, 2), np.float32)), 0.3) == []
 
 

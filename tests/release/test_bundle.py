@@ -61,6 +61,7 @@ def inputs(base: Base, make_adapter: Callable[..., Artifact], seal: Callable[...
         "gate": seal("verdict", files(verdict={"verdict": "pass", "weights": model.hash, "reasons": []})),
         "parity": seal("parity", files(parity={"passed": True})),
         "linear": seal("linear", linear),
+        "split": seal("split", files(learnt_from={"texts": ["00ff"]})),
     }
 
 
@@ -74,7 +75,7 @@ def test_a_release_holds_all_that_answering_needs(
     assert summary == {"name": "small", "weights": model.hash, "verdict": "pass"}
     expected = {"schema.yaml", "thresholds.json", "release.json", "metrics.json", "verdict.json", "parity.json"}
     expected |= {"README.md", "linear.safetensors", "linear_vocabulary.json", "linear_thresholds.json"}
-    expected |= {"edges.safetensors", "edges.json"}
+    expected |= {"edges.safetensors", "edges.json", "learnt_from.json"}
     assert {f.name for f in out.iterdir()} == expected | set(model.manifest.files)
     for name in model.manifest.files:
         assert (out / name).read_bytes() == model.file(name).read_bytes()

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lextune.core.artifacts import Artifact, build_folder, write_atomic
@@ -15,6 +16,8 @@ from lextune.core.errors import ArtifactError, ModelError, UserError
 from lextune.core.stage import Context
 from lextune.expert import compact, released
 from lextune.expert.compact import unpack
+from lextune.expert.engines.openvino_ import export
+from lextune.expert.head import Head
 from lextune.expert.released import find_release, release_expert
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base
@@ -67,6 +70,7 @@ def make_release(
             "evaluation": file("evaluation", evaluation={"model_hash": model.hash, "arms": {}}),
             "gate": file("verdict", verdict={"verdict": "pass", "weights": model.hash, "reasons": []}),
             "parity": file("parity", parity={"passed": True}),
+            "split": file("split"),
         }
         config = BundleConfig(
             name="small",
@@ -132,6 +136,28 @@ def test_other_weights_are_refused(
     ):
         unpack(folder)
     assert not list((folder.parent / "cache").glob("releases/*"))
+
+
+def test_a_model_that_answers_otherwise_is_refused(
+    make_release: Callable[..., Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where another version of a library makes other graphs of the same weights."""
+    packed = pack(make_release(openvino=True), tmp_path / "compact")
+    probe = packed.json("compact.json")["probe"]
+    assert np.shape(probe["probabilities"]) == (len(compact.PROBE), 2)
+    assert np.ptp(probe["probabilities"]) > 0
+
+    def other(model: Path, strategy: str, bits: None) -> None:
+        head = Head.load(model)
+        Head(head.weight, head.bias + 1, head.attention).save(model)
+        export(model, strategy, bits)
+
+    monkeypatch.setattr(compact, "export", other)
+    with pytest.raises(
+        ModelError, match=r"compact: the unpacked model answers otherwise .* over 0\.05\n.*requirements\.lock"
+    ):
+        unpack(packed.path)
+    assert not list((packed.path.parent / "cache").glob("releases/*"))
 
 
 def test_a_damaged_one_is_refused(make_release: Callable[..., Artifact], tmp_path: Path) -> None:

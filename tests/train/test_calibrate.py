@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,18 @@ from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Aim, Thresholds
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import condense, fit_aim, fit_beside, read_all, trained_fields
+from lextune.train.calibrate import (
+    FOLDS,
+    Readings,
+    Sight,
+    condense,
+    cross_fitted,
+    fit_aim,
+    fit_beside,
+    fit_curved,
+    read_all,
+    trained_fields,
+)
 
 LAW = "This Agreement is governed by the laws of Ohio."
 TEXT = f"The goods are delivered in May.\n\n{LAW}\n\nInvoices are paid in June.\n"
@@ -79,7 +91,8 @@ def held(codec: Codec, schema: Schema) -> list[HeldOut]:
 
 @pytest.mark.parametrize("aim", ["f1", "recall", "contracteval", "precision_at_recall"])
 def test_every_aim_finds_what_is_there(held: list[HeldOut], schema: Schema, aim: Aim) -> None:
-    fitted = fit_aim(held, schema, aim, Limits())
+    curves, seen = fit_curved(held)
+    fitted = fit_aim(seen, schema, aim, Limits(), curves=curves)
     low, high = fitted.confidence(np.array([[-2.0] * 3, [2.0] * 3], np.float32))[:, 0]
     assert fitted.aim == aim
     assert low < fitted.of("Law") <= high
@@ -87,11 +100,31 @@ def test_every_aim_finds_what_is_there(held: list[HeldOut], schema: Schema, aim:
 
 
 def test_what_stands_beside_the_model_is_fitted_together(held: list[HeldOut]) -> None:
-    fusion = fit_beside(held, held, fuse=True, screen=1.0)
+    fusion, seen = fit_beside(held, held, fuse_linear=True, screen=1.0)
     assert fusion.screen is not None
     assert (fusion.screen.recall, fusion.screen.skipped) == pytest.approx((1, 2 / 3)), "the law's window of three"
-    alone = fit_beside(held, held, fuse=False, screen=None)
+    assert [each.document for each in seen] == [each.document for each in held]
+    alone, _ = fit_beside(held, held, fuse_linear=False, screen=None)
     assert (alone.screen, alone.both[0][1]) == (None, 0.0)
+
+
+@pytest.mark.parametrize("count", [FOLDS - 1, FOLDS, FOLDS + 2, 3 * FOLDS])
+def test_a_document_is_seen_by_what_was_fitted_on_others(held: list[HeldOut], count: int) -> None:
+    """Fitting here is to remember; fewer documents than folds are seen by what was fitted on all."""
+    documents = [replace(held[0], document=held[0].document.model_copy(update={"id": f"d{n}"})) for n in range(count)]
+
+    def fit(known: Readings) -> Sight:
+        known_ids = {each.document.id for one in known for each in one}
+
+        def sight(seen: Readings) -> list[HeldOut]:
+            inside = [a.document.id in known_ids for a, _ in zip(*seen, strict=True)]
+            return [replace(a, logits=np.full((1, 1), yes)) for a, yes in zip(seen[0], inside, strict=True)]
+
+        return sight
+
+    seen = cross_fitted((documents, documents), fit)
+    assert [each.document.id for each in seen] == [each.document.id for each in documents]
+    assert {bool(each.logits[0, 0]) for each in seen} == {count < FOLDS}
 
 
 def test_trained_fields_are_those_with_a_label(make_window: Callable[..., WindowExample], schema: Schema) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LEARNT_FILE = "learnt_from.json"  # of a split, and of a release: by what it tells the documents that it learnt from
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

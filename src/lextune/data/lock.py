@@ -13,6 +13,7 @@ are of the same test exactly when their hashes are equal. A test document is ref
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from lextune.core.records import Document
 from lextune.data.dedupe import wording
 
 LOCK_FILE = "test_lock.json"
+LEARNT_DIGITS = 16  # of a hash that are kept there: enough to tell, and a third of the size
 TEST_KINDS = ("predictions", "evaluation")  # kinds that are made from the test part of a split
 SHOWN = 5
 _WORD = re.compile(r"\w+")
@@ -70,6 +72,22 @@ def read_lock(split: Artifact) -> TestLock | None:
     if LOCK_FILE not in split.manifest.files:
         return None
     return TestLock.model_validate_json(split.file(LOCK_FILE).read_bytes())
+
+
+def learnt_json(hashes: Iterable[str]) -> str:
+    """Return what `learnt_from.json` of a split holds: the first digits of `text_hash` of what is not in its test.
+
+    It goes with a release, which can tell by it what it must not be measured on; no name and no word is in it.
+    """
+    return json.dumps({"texts": sorted(digest[:LEARNT_DIGITS] for digest in hashes)}, indent=0)
+
+
+def learnt_from(file: Path, documents: Iterable[Document]) -> list[str]:
+    """Return the ids of documents whose words are in a file of `learnt_json`; none where there is no file."""
+    if not file.is_file():
+        return []
+    known = set(json.loads(file.read_text(encoding="utf-8"))["texts"])
+    return [document.id for document in documents if text_hash(document)[:LEARNT_DIGITS] in known]
 
 
 def overlaps_with(documents: Iterable[Document], locks: Iterable[TestLock]) -> Iterator[Overlap]:

@@ -12,9 +12,9 @@ from statistics import mean, median
 from typing import Any
 
 from lextune.core.artifacts import read_jsonl, write_atomic, write_jsonl
-from lextune.core.records import Document
+from lextune.core.records import LEARNT_FILE, Document
 from lextune.data.dedupe import LEAK, Near, overlaps, wording
-from lextune.data.lock import LOCK_FILE, TestLock, make_lock, text_hash
+from lextune.data.lock import LOCK_FILE, learnt_json, make_lock, text_hash
 from lextune.data.split import SPLITS, Split, SplitConfig, left_out, refuse_leaks, sorted_leaks, split_items
 from lextune.data.stratify import Item, item
 
@@ -50,7 +50,8 @@ class PartCard:
 def write_split(documents: Path, config: SplitConfig, out: Path) -> dict[str, Any]:
     """Divide the documents of a JSONL file by family, refuse a split that leaks, and write its files.
 
-    Written are a file for each part, `drops.jsonl`, `assignment.json` (id to part) and `test_lock.json`.
+    Written are a file for each part, `drops.jsonl`, `assignment.json` (id to part), `test_lock.json` and, of the other
+    documents, `learnt_from.json`.
 
     Returns:
         What the card says of the split.
@@ -63,10 +64,12 @@ def write_split(documents: Path, config: SplitConfig, out: Path) -> dict[str, An
     ids = [document.id for document in items]
     assignment = split_items(items, ([ids[i] for i in family] for family in near.families()), config)
     refuse_leaks(sorted_leaks(near, ids, assignment))
-    cards, lock = _write_parts(documents, assignment, out)
+    cards, hashes = _write_parts(documents, assignment, out)
+    lock = make_lock({name: digest for name, digest in hashes.items() if assignment[name] == "test"})
     write_jsonl(out / "drops.jsonl", left_out(items, assignment))
     write_atomic(out / "assignment.json", json.dumps(assignment, indent=0, sort_keys=True))
     write_atomic(out / LOCK_FILE, lock.model_dump_json(indent=0))
+    write_atomic(out / LEARNT_FILE, learnt_json(d for name, d in hashes.items() if assignment[name] != "test"))
     return {
         "documents": {name: cards[name]["n"] for name in SPLITS},
         "families": [[ids[i] for i in family] for family in near.repeated()],
@@ -85,9 +88,10 @@ def _wordings(path: Path, items: list[Item]) -> Iterator[str]:
         yield wording(document)
 
 
-def _write_parts(path: Path, assignment: dict[str, Split], out: Path) -> tuple[dict[str, Any], TestLock]:
+def _write_parts(path: Path, assignment: dict[str, Split], out: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write a file for each part; return the parts' cards, and `text_hash` of each document by its id."""
     cards = {name: PartCard() for name in SPLITS}
-    locked: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     with ExitStack() as stack:
         lines = stack.enter_context(path.open(encoding="utf-8"))
         files = {n: stack.enter_context((out / f"{n}.jsonl").open("w", encoding="utf-8")) for n in SPLITS}
@@ -98,9 +102,8 @@ def _write_parts(path: Path, assignment: dict[str, Split], out: Path) -> tuple[d
                 continue
             files[part].write(line if line.endswith("\n") else f"{line}\n")
             cards[part].add(document)
-            if part == "test":
-                locked[document.id] = text_hash(document)
-    return {name: card.as_json() for name, card in cards.items()}, make_lock(locked)
+            hashes[document.id] = text_hash(document)
+    return {name: card.as_json() for name, card in cards.items()}, hashes
 
 
 def _verdict(near: Near) -> str:

@@ -24,7 +24,7 @@ from lextune.core.records import (
 )
 from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
-from lextune.expert.placing import Placed, Read, answer_quotes, place, quoted
+from lextune.expert.placing import Placed, Read, answer_quotes, place, quoted, stated
 from lextune.expert.readers import Passage, WindowReader
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
@@ -197,13 +197,10 @@ class Expert(Identified):
         best = placed[0].confidence if placed else 0.0
         if best < self._thresholds.of(field.name) or best <= 0:
             return None
-        spans = quoted(field, placed, read.sentences, self._thresholds.quoting_of(field.name))
-        quotes = answer_quotes(document, spans)
-        joined = (
-            " ".join(" ".join(q.text for q in quotes).split())
-            if field.type != "parties"
-            else "; ".join(" ".join(q.text.split()) for q in quotes)
-        )
+        quoting = self._thresholds.quoting_of(field.name)
+        quotes = answer_quotes(document, quoted(field, placed, read.sentences, quoting))
+        words = [document.text[s.start : s.end] for s in stated(field, placed, read.sentences, quoting)]
+        joined = ("; " if field.type == "parties" else " ").join(" ".join(each.split()) for each in words)
         return FieldAnswer(
             answer=True if field.type == "boolean" else normalise(field.type, joined, field=field.name),
             quotes=quotes,

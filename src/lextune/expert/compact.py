@@ -2,7 +2,8 @@
 
 A compact release holds `adapter/`, `compact.json`, and all that a release holds beside its model. It is unpacked once,
 into the cache: the adapter is merged into its base again, which must give the weights that were measured, bit for bit.
-The package carries one, trained on CUAD by `recipes/bundled-expert.yaml`.
+What is made of them on this machine, in fewer bits perhaps, must tag a few sentences as the release did when it was
+packed. The package carries one, trained on CUAD by `recipes/bundled-expert.yaml`.
 """
 
 from __future__ import annotations
@@ -17,23 +18,45 @@ from pydantic import BaseModel, ConfigDict
 from lextune.core.artifacts import Artifact, build_folder, sha256_file
 from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import ModelError
+from lextune.expert.build import load_model
 from lextune.expert.engines.openvino_ import export
 from lextune.expert.engines.quantized import Bits
+from lextune.expert.head import tag_input
 from lextune.expert.merging import merge
 
 KIND, VERSION = "compact-release", 1
 NOTE = "compact.json"
 ADAPTER = "adapter"
+PROBE = (
+    "This Agreement shall be governed by the laws of the State of Ohio.",
+    "Either party may terminate this Agreement for convenience upon thirty (30) days' prior written notice.",
+    "Neither party may assign this Agreement without the prior written consent of the other party.",
+    "The fees are due within ten days of the invoice.",
+    "In no event shall either party's liability exceed the fees paid in the preceding twelve months.",
+)
 LOG = logging.getLogger("lextune.release")
 
 
+class Probe(BaseModel):
+    """How the release tags `PROBE`: probabilities [sentences, fields], which may differ by at most `within`."""
+
+    model_config = ConfigDict(frozen=True)
+    probabilities: tuple[tuple[float, ...], ...]
+    within: float
+
+
 class Compact(BaseModel):
-    """What the unpacked release has to be: the hash of each file of weights, whether OpenVINO runs it, and its bits."""
+    """What the unpacked release has to be.
+
+    `weights` are the hashes of its files of weights; `openvino` says whether OpenVINO runs it, `quantize` in which
+    bits, and `probe` how it answers, if it is a tagger.
+    """
 
     model_config = ConfigDict(frozen=True)
     weights: dict[str, str]
     openvino: bool
     quantize: Bits | None = None
+    probe: Probe | None = None
 
 
 def bundled() -> Path | None:
@@ -63,6 +86,27 @@ def unpack(folder: Path) -> Path:
     )
 
 
+def tagged_probe(folder: Path, engine: str) -> tuple[tuple[float, ...], ...]:
+    """Return the probabilities [sentences, fields] that a tagging model's folder gives to `PROBE`, by this engine."""
+    import numpy as np
+
+    model = load_model(folder, engine)
+    (logits,) = model.tagger().tag([tag_input(model.codec, "", PROBE)])
+    return tuple(tuple(round(float(p), 5) for p in row) for row in 1 / (1 + np.exp(-logits)))
+
+
+def _check_probe(out: Path, engine: str, probe: Probe, packed: Path) -> None:
+    import numpy as np
+
+    off = float(np.abs(np.array(tagged_probe(out, engine)) - probe.probabilities).max())
+    if not off <= probe.within:  # a NaN is over every limit
+        raise ModelError(
+            f"the unpacked model answers otherwise than the release: a probability by {off:.3f}, over {probe.within}",
+            where=str(packed),
+            do="install the versions in requirements.lock, or ship the release itself",
+        )
+
+
 def _filled(packed: Artifact, out: Path) -> dict[str, object]:
     LOG.warning("unpacking a compact release into the cache: once, half a minute for a small base")
     note = Compact(**packed.json(NOTE))
@@ -80,4 +124,6 @@ def _filled(packed: Artifact, out: Path) -> dict[str, object]:
     for name in packed.manifest.files:
         if name != NOTE and not name.startswith(f"{ADAPTER}/"):
             shutil.copyfile(packed.file(name), out / name)
+    if note.probe is not None:
+        _check_probe(out, info["engine"], note.probe, packed.path)
     return {"compact": packed.hash}

@@ -27,8 +27,8 @@ def fit_curves(readings: Sequence[Sequence[HeldOut]]) -> NDArray[np.float64]:
     Args:
         readings: for each kind of evidence, the same held-out documents as its reader saw them.
 
-    A field that nobody answers has the pooled curve; where no field is answered, or nothing else is, the first kind of
-    evidence is taken as it is.
+    A field that was assessed in no document has the pooled curve; where no field is answered, or nothing else is, the
+    first kind of evidence is taken as it is.
     """
     import numpy as np
 
@@ -44,7 +44,7 @@ def fit_curves(readings: Sequence[Sequence[HeldOut]]) -> NDArray[np.float64]:
     curves = np.tile(pooled, (fields, 1))
     for number in range(fields):
         own = field == number
-        if yes[own].any():
+        if own.any():
             curves[number] = _newton(x[own], yes[own], weight[own], pooled, SPREAD**-2)
     return np.asarray(curves / scale)
 

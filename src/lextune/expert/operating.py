@@ -12,7 +12,8 @@ FP + FN) is a ratio of sums; its maximum is that of 2TP - F1 * (TP + FP), iterat
 Fractional Programming).
 
 A field is shrunk towards all: its counts are taken together with those of `PRIOR` documents that state it, drawn from
-all fields, and of as many others as there are beside them. Fields with fewer than `FEW` present documents share a cut.
+all fields, and of as many others as there are beside them. Fields with fewer than `FEW` present documents share a cut,
+for which they count as one field.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ from lextune.expert.scoring.intervals import Array
 from lextune.expert.scoring.pairs import answer_text
 from lextune.expert.thresholds import FEW, Quoting, Thresholds, review_limit
 
-GRID = tuple(
-    Quoting(share=share, around=around)
-    for share in (0.9, 0.6, 0.4, 0.25, 0.15, 0.08, 0.03, 0.01)
-    for around in (0, 1, 2)
+HOW = (
+    *(Quoting(before=before, after=after) for before in range(3) for after in range(before, 3)),
+    Quoting(extent="between"),
+    Quoting(extent="sentences"),
 )
+GRID = tuple(how.model_copy(update={"share": s}) for s in (0.9, 0.6, 0.4, 0.25, 0.15, 0.08, 0.03, 0.01) for how in HOW)
 CUTS = 120  # thresholds that are tried
 PRIOR = 10.0  # documents
 TP, FP, JACCARD, ANSWERED = range(4)  # ANSWERED: present fields that are answered
@@ -178,17 +180,20 @@ def _cuts(confidences: Sequence[float]) -> Array:
 
 def choose(tables: Tables, aim: str, limits: Limits) -> Chosen:
     """Return the best cut and quoting of each field for an aim."""
-    shrunk, rare = _shrunk(tables), tables.present < FEW
+    rare = tables.present < FEW
+    shrunk = tables.counts + _prior(tables, tables.present, tables.absent)
+    together = _prior(tables, tables.present[rare].sum(), tables.absent[rare].sum())
 
     def at(*weights: float) -> tuple[Chosen, Array]:
         """Return what is best by weights of the counts, and the sum of its counts over fields."""
         worth = shrunk @ np.array(weights)  # [fields, cuts, quotings]
-        by_cut = worth.max(axis=2)
-        by_cut[rare] = by_cut[rare].sum(axis=0)  # they share one
+        quoting = worth.argmax(axis=2)
+        by_cut = np.take_along_axis(worth, quoting[..., None], axis=2)[..., 0]
+        own = np.take_along_axis(tables.counts @ np.array(weights), quoting[..., None], axis=2)[..., 0]
+        by_cut[rare] = own[rare].sum(axis=0) + (together @ np.array(weights)).max(axis=1)  # they share one
         cut = by_cut.argmax(axis=1)
         rows = np.arange(len(cut))
-        quoting = worth[rows, cut].argmax(axis=1)
-        return Chosen(cut, quoting), tables.counts[rows, cut, quoting].sum(axis=0)
+        return Chosen(cut, quoting[rows, cut]), tables.counts[rows, cut, quoting[rows, cut]].sum(axis=0)
 
     present = tables.present.sum()
 
@@ -235,11 +240,15 @@ def _least_weight(solve: Callable[[float], Solution], column: int, wanted: float
     return best
 
 
-def _shrunk(tables: Tables) -> Array:
-    """Return the counts of each field together with those of its prior."""
-    counts, present, absent = tables.counts, tables.present, tables.absent
-    shares = counts.sum(axis=0) / max(1.0, present.sum())  # of a present document
-    shares[..., FP] = counts[..., FP].sum(axis=0) / max(1.0, absent.sum())  # of an absent one
-    scale = np.full((len(counts), 4), PRIOR)
-    scale[:, FP] = PRIOR * (absent + 1) / (present + 1)
-    return np.asarray(counts + shares * scale[:, None, None])
+def _prior(tables: Tables, present: Array, absent: Array) -> Array:
+    """Return [..., cuts, quotings, 4]: the counts of `PRIOR` documents that state a field, drawn from all fields.
+
+    `present` and `absent` [...] are the documents of what it is the prior of; they say how many that do not state it
+    there are beside them.
+    """
+    counts = tables.counts
+    shares = counts.sum(axis=0) / max(1.0, tables.present.sum())  # of a present document
+    shares[..., FP] = counts[..., FP].sum(axis=0) / max(1.0, tables.absent.sum())  # of an absent one
+    scale = np.full((*np.shape(present), 4), PRIOR)
+    scale[..., FP] = PRIOR * (absent + 1) / (present + 1)
+    return np.asarray(shares * scale[..., None, None, :])

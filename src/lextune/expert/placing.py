@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ONE_PLACE = ("text", "date")  # fields that one place states
 FLOOR = 0.005  # a sentence below this confidence is no candidate
 
 Parts = Mapping[tuple[int, int], Sequence[tuple[int, int]]]
@@ -37,12 +38,13 @@ class Joined(NamedTuple):
 class Placed(NamedTuple):
     """What would be quoted of joined sentences, and how sure that is.
 
-    `rows` are the indexes of the sentences where they are quoted whole, None where parts of them are.
+    `rows` are the indexes of the sentences; `whole` says that they are quoted whole, and not parts of them.
     """
 
     spans: list[Span]
     confidence: float
-    rows: range | None = None
+    rows: range
+    whole: bool
 
 
 class Read(NamedTuple):
@@ -107,19 +109,30 @@ def quoted(field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Spa
     """
     least = placed[0].confidence * quoting.share
     kept = [one for one in placed if one.confidence >= least]
-    if field.type in PART_OF_SENTENCE:  # one place states a name, a date or the parties
+    if field.type in ONE_PLACE:
         kept = kept[:1]
-    spans = {(s.start, s.end) for one in kept for s in one.spans if one.rows is None}
-    whole = {row for one in kept if one.rows for row in _around(one.rows, quoting.around, len(sentences))}
-    for _, run in groupby(enumerate(sorted(whole)), key=lambda item: item[1] - item[0]):
+    spans: set[tuple[int, int]] = set()
+    whole: set[int] = set()
+    for one in kept:
+        if one.whole or quoting.extent == "sentences":
+            whole |= {*range(one.rows.start - quoting.before, one.rows.stop + quoting.after)}
+        elif quoting.extent == "between":
+            spans.add((min(s.start for s in one.spans), max(s.end for s in one.spans)))
+        else:
+            spans |= {(s.start, s.end) for s in one.spans}
+    inside = sorted(whole & {*range(len(sentences))})
+    for _, run in groupby(enumerate(inside), key=lambda item: item[1] - item[0]):
         rows = [row for _, row in run]
         spans.add((sentences[rows[0]].start, sentences[rows[-1]].end))
-    ordered = sorted(spans)[:1] if field.type in ("text", "date") else sorted(spans)
+    ordered = sorted(spans)[:1] if field.type in ONE_PLACE else sorted(spans)
     return [Span(start=start, end=end) for start, end in ordered]
 
 
-def _around(rows: range, more: int, count: int) -> range:
-    return range(max(0, rows.start - more), min(count, rows.stop + more))
+def stated(field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Span], quoting: Quoting) -> list[Span]:
+    """Return the spans that the answer is read from: what is quoted, or of names and dates the surest place's parts."""
+    if field.type in PART_OF_SENTENCE:
+        return quoted(field, placed[:1], sentences, Quoting())
+    return quoted(field, placed, sentences, quoting)
 
 
 def answer_quotes(document: Document, spans: Sequence[Span]) -> tuple[Quote, ...]:
@@ -139,11 +152,11 @@ def _placed(
     if field.type in PART_OF_SENTENCE:
         rest = [whole for spans, whole in zip(known, group, strict=True) if not spans]
         spans = [s for spans in known for s in spans] + (edges(field, text, rest, tagger) if rest else [])
-        return Placed(spans, joined.confidence)
+        return Placed(spans, joined.confidence, rows, whole=False)
     if not any(known):
-        return Placed([Span(start=group[0].start, end=group[-1].end)], joined.confidence, rows)
+        return Placed([Span(start=group[0].start, end=group[-1].end)], joined.confidence, rows, whole=True)
     pieces = (s for spans, whole in zip(known, group, strict=True) for s in spans or [whole])
-    return Placed(list(merge_adjacent(text, pieces)), joined.confidence)
+    return Placed(list(merge_adjacent(text, pieces)), joined.confidence, rows, whole=False)
 
 
 def _known(text: str, sentence: Span, parts: Sequence[tuple[int, int]]) -> list[Span]:

@@ -26,17 +26,23 @@ if TYPE_CHECKING:
 FEW = 20
 THRESHOLDS_FILE = "thresholds.json"
 POINTED = 0.01  # the threshold of what is generated: it has no calibrated confidence, and all of it counts
+Extent = Literal["parts", "between", "sentences"]
 Aim = Literal["f1", "recall", "contracteval", "precision_at_recall"]
 
 
 class Quoting(BaseModel):
     """How much is quoted for a field that is present: of its places, the surest first."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     share: float = 0.3
     """Places with at least this share of the best one's confidence are quoted."""
-    around: int = 0
-    """So many sentences on either side of a place are quoted with it, where whole sentences are quoted."""
+    before: int = 0
+    """So many sentences before a place are quoted with it, where whole sentences are quoted."""
+    after: int = 0
+    """The same after it."""
+    extent: Extent = "parts"
+    """What is quoted of a place that is part of a sentence: its parts, all between the first and the last of them, or
+    its whole sentences."""
 
 
 class Thresholds(BaseModel):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from lextune.core.artifacts import Artifact, build_folder, write_atomic
 from lextune.core.errors import ArtifactError
-from lextune.expert.compact import ADAPTER, KIND, NOTE, Compact, header
+from lextune.expert.compact import ADAPTER, KIND, NOTE, Compact, Probe, header, tagged_probe
 from lextune.expert.engines.openvino_ import GENERATE_GRAPH, TAG_GRAPH
 from lextune.expert.head import HEAD_FILE
 from lextune.expert.weights import ADAPTER_CONFIG, ADAPTER_WEIGHTS, BINDING
+from lextune.release.parity import QUANTIZED_LIMIT, SERVED_LIMIT
 
 ADAPTER_FILES = (ADAPTER_WEIGHTS, ADAPTER_CONFIG, BINDING, HEAD_FILE)
 
@@ -43,10 +44,16 @@ def pack(release: Artifact, out: Path) -> Artifact:
         for name in ADAPTER_FILES:
             if name in adapter.manifest.files:
                 shutil.copyfile(adapter.file(name), folder / ADAPTER / name)
+        info, bits = release.json("release.json"), model.manifest.config.get("quantize")
+        probe = None
+        if info["strategy"] == "tag":
+            within = QUANTIZED_LIMIT if bits else SERVED_LIMIT
+            probe = Probe(probabilities=tagged_probe(release.path, info["engine"]), within=within)
         note = Compact(
             weights={name: entry.sha256 for name, entry in model.manifest.files.items() if _is_merged(name)},
             openvino=TAG_GRAPH in files or GENERATE_GRAPH in files,
-            quantize=model.manifest.config.get("quantize"),
+            quantize=bits,
+            probe=probe,
         )
         write_atomic(folder / NOTE, note.model_dump_json(indent=1))
         return {"release": release.hash}

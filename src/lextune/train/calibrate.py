@@ -1,16 +1,20 @@
-"""Calibration: from validation documents and their labels to thresholds, fusion and the screen."""
+"""Calibration: from validation documents and their labels to thresholds, fusion and the screen.
+
+What turns logits into log odds is fitted on the same documents as what is decided from them. So the decisions are
+fitted on log odds that were fitted without the document (`cross_fitted`), which look like those of new documents.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lextune.core.records import Document
 from lextune.core.stage import Context
 from lextune.expert.edges import EdgeTagger
-from lextune.expert.fusion import Fusion, fit_fusion
+from lextune.expert.fusion import Fusion, fit_fusion, fuse
 from lextune.expert.held_out import HeldOut, LogitReader, read_held_out
 from lextune.expert.logistic import fit_curves, log_odds
 from lextune.expert.operating import Limits, fit_operating
@@ -22,6 +26,11 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds, score_document
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.text.values import NULL
+
+FOLDS = 5
+Readings = Sequence[Sequence[HeldOut]]
+Sight = Callable[[Readings], list[HeldOut]]
+Curves = tuple[tuple[float, float], ...]
 
 
 def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tuple[str, ...]:
@@ -65,28 +74,80 @@ def condense(held: Sequence[HeldOut], schema: Schema) -> list[Scored]:
     return out
 
 
-def fit_aim(
-    held: Sequence[HeldOut], schema: Schema, aim: Aim, limits: Limits, edge_tagger: EdgeTagger | None = None
-) -> Thresholds:
-    """Fit calibration, thresholds and how much is quoted, for an aim; `edge_tagger` will find edges inside sentences.
+def cross_fitted(readings: Sequence[Sequence[HeldOut]], fit: Callable[[Readings], Sight]) -> list[HeldOut]:
+    """Return held-out documents as what was fitted on others of them sees them, in `FOLDS` parts.
 
-    Raises:
-        DataError: no field is present in any document.
+    Args:
+        readings: for each reader, the same documents as it saw them.
+        fit: from readings to a function from readings to documents with log odds.
     """
-    curves = fit_curves((held,))
-    calibrated = [replace(each, logits=log_odds(curves, (each.logits,))) for each in held]
-    fitted = fit_thresholds(condense(calibrated, schema), schema.names, aim=aim)
-    fitted = fitted.model_copy(update={"curves": tuple(tuple(row) for row in curves.tolist())})
-    if aim in ("f1", "recall"):
-        return fitted
-    return fit_operating(held, schema, fitted, limits, edge_tagger=edge_tagger)
+    count = len(readings[0])
+    if count < FOLDS:
+        return fit(readings)(readings)
+    found: dict[int, HeldOut] = {}
+    for fold in range(FOLDS):
+        own, others = range(fold, count, FOLDS), [n for n in range(count) if n % FOLDS != fold]
+        sight = fit([[each[n] for n in others] for each in readings])
+        found |= zip(own, sight([[each[n] for n in own] for each in readings]), strict=True)
+    return [found[number] for number in range(count)]
 
 
-def fit_beside(model: Sequence[HeldOut], linear: Sequence[HeldOut], *, fuse: bool, screen: float | None) -> Fusion:
+def fit_curved(held: Sequence[HeldOut]) -> tuple[Curves, list[HeldOut]]:
+    """Return the curves of a reader's logits, and documents with the log odds that curves of other documents give."""
+
+    def fit(readings: Readings) -> Sight:
+        curves = fit_curves(readings)
+        return lambda seen: [replace(each, logits=log_odds(curves, (each.logits,))) for each in seen[0]]
+
+    return tuple((float(slope), float(shift)) for slope, shift in fit_curves((held,))), cross_fitted((held,), fit)
+
+
+def fit_beside(
+    model: Sequence[HeldOut], linear: Sequence[HeldOut], *, fuse_linear: bool, screen: float | None
+) -> tuple[Fusion, list[HeldOut]]:
     """Fit what the linear tagger adds to the model: its evidence, and the screen for a share of the labels.
+
+    Returns:
+        it, and documents with the log odds that a fusion of other documents gives; the screen is the same.
 
     Raises:
         DataError: the two did not read the same documents, or a screen is asked for and there is no label.
     """
     limits = None if screen is None else fit_screen(linear, fit_curves((linear,)), screen)
-    return fit_fusion(model, linear, fuse=fuse, screen=limits)
+
+    def fitted(readings: Readings) -> Fusion:
+        return fit_fusion(readings[0], readings[1], fuse=fuse_linear, screen=limits)
+
+    def fit(readings: Readings) -> Sight:
+        fusion = fitted(readings)
+        return lambda seen: fuse(seen[0], seen[1], fusion)
+
+    return fitted((model, linear)), cross_fitted((model, linear), fit)
+
+
+def fit_aim(
+    seen: Sequence[HeldOut],
+    schema: Schema,
+    aim: Aim,
+    limits: Limits,
+    *,
+    curves: Curves = (),
+    edge_tagger: EdgeTagger | None = None,
+) -> Thresholds:
+    """Fit thresholds and how much is quoted, for an aim.
+
+    Args:
+        seen: documents with log odds that were fitted without them.
+        schema: the fields.
+        aim: what is best.
+        limits: and subject to what.
+        curves: turn the reader's logits into such log odds; none where it gives them itself.
+        edge_tagger: will find edges inside sentences.
+
+    Raises:
+        DataError: no field is present in any document.
+    """
+    fitted = fit_thresholds(condense(seen, schema), schema.names, aim=aim)
+    if aim not in ("f1", "recall"):
+        fitted = fit_operating(seen, schema, fitted, limits, edge_tagger=edge_tagger)
+    return fitted.model_copy(update={"curves": curves})

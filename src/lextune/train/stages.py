@@ -16,7 +16,6 @@ from lextune.core.records import Document
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.build import load_model
 from lextune.expert.edges import EdgeTagger, fit_edges
-from lextune.expert.fusion import fuse
 from lextune.expert.held_out import HeldOut
 from lextune.expert.linear import LinearTagger, fit_linear
 from lextune.expert.operating import Limits
@@ -28,7 +27,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import POINTED, Aim, Thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import fit_aim, fit_beside, read_all, trained_fields
+from lextune.train.calibrate import fit_aim, fit_beside, fit_curved, read_all, trained_fields
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.kept_out import KEPT_OUT
 from lextune.train.metric import ServingMetric, shortest
@@ -270,13 +269,17 @@ def run_calibrate(config: CalibrateConfig, inputs: Inputs, out: Path, context: C
             TagReader(codec, tagger, Thresholds()), documents, schema, codec, config.window, context
         )
     found: Summary = {}
+    seen = {name: fit_curved(held) for name, held in read.items()}
     if len(read) == 2 and (config.fuse_linear or config.screen is not None):
-        fusion = fit_beside(read["model"], read["linear"], fuse=config.fuse_linear, screen=config.screen)
+        fusion, fused = fit_beside(read["model"], read["linear"], fuse_linear=config.fuse_linear, screen=config.screen)
         fusion.save(out)
-        read["model"] = fuse(read["model"], read["linear"], fusion)
+        seen["model"] = (), fused
         found = {"screen": fusion.screen and fusion.screen.model_dump(include={"recall", "skipped"})}
     edges = EdgeTagger.load(inputs["linear"].path) if "linear" in inputs else None
-    fitted = {name: fit_aim(held, schema, config.aim, limits, edges) for name, held in read.items()}
+    fitted = {
+        name: fit_aim(held, schema, config.aim, limits, curves=curves, edge_tagger=edges)
+        for name, (curves, held) in seen.items()
+    }
     fitted.setdefault("model", Thresholds(aim=config.aim, pooled=POINTED, review_below=0.7))
     for name, thresholds in fitted.items():
         thresholds.model_copy(update={"trained_fields": trained}).save(out, f"{name}.json")
@@ -287,5 +290,5 @@ STAGES = (
     Stage("preflight", 3, ("examples",), PreflightConfig, run_preflight, "preflight"),
     Stage("linear", 2, ("examples", "split"), LinearConfig, run_linear, "linear"),
     Stage("sft", 2, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
-    Stage("calibrate", 2, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
+    Stage("calibrate", 3, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
 )

@@ -157,6 +157,16 @@ def test_an_evaluation_is_shown_beside_the_baselines(cli: Any) -> None:
     assert result["baselines"]["linear"] is None
 
 
+def test_an_evaluation_on_what_was_learnt_from_says_so(
+    cli: Any, released: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.Release, "learnt_from", lambda self, documents: [documents[0].id])
+    found = cli("evaluate", "--data", SAMPLES, "--limit", "2")
+    assert found.code == 0, found.err
+    told = "1 of 2 documents trained or tuned this release: the scores say nothing about new documents"
+    assert told in " ".join(found.err.split())
+
+
 @pytest.mark.usefixtures("released")
 def test_an_evaluation_without_data_is_refused(cli: Any) -> None:
     found = cli("evaluate", "--data", "none")

@@ -116,6 +116,12 @@ def evaluate(
             out=out_dir,
             progress=lambda done, total, name: bars("evaluate", done, total, name),
         )
+    if result["learnt_from"]:
+        log.print(
+            f"{result['learnt_from']} of {counted(result['n_documents'], 'document')} trained or tuned this release: "
+            "the scores say nothing about new documents",
+            markup=False,
+        )
     if as_json:
         print_json(result)
         return
