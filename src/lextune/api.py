@@ -17,7 +17,7 @@ from lextune.deploy.batch.running import Standing, ignore, run_batch
 from lextune.expert.answering import Expert
 from lextune.expert.build import linear_expert
 from lextune.expert.cleaned import CleanedExpert
-from lextune.expert.released import find_release, release_expert, start_release
+from lextune.expert.released import find_release, identity_of, release_expert, start_release
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
@@ -106,7 +106,7 @@ def load(release: Path | str | None = None, *, engine: str | None = None) -> Rel
     path = find_release(Path(release) if release else None)
     artifact = Artifact.open(path, kind="release")
     expert, info = release_expert(artifact, engine)
-    return Release(path, expert, info, sha256_json([artifact.hash, engine or info["engine"]]))
+    return Release(path, expert, info, sha256_json([identity_of(artifact), engine or info["engine"]]))
 
 
 def evaluate(
@@ -207,12 +207,12 @@ def batch(
     Raises:
         LextuneError: see `lextune.deploy.batch.running.run_batch`.
     """
-    path = find_release(Path(release) if release else None).resolve()
-    found = Artifact.open(path, kind="release")
-    info = found.json("release.json")
+    path = Path(release).resolve() if release else None
+    found = Artifact.open(find_release(path), kind="release")
+    info, identity = found.json("release.json"), identity_of(found)
     chosen = engine or info["engine"]
-    start = partial(start_release, path, found.hash, chosen)
-    source = Source(info["name"], found.hash, chosen, start, gpus=chosen == "transformers")
+    start = partial(start_release, path, identity, chosen)
+    source = Source(info["name"], identity, chosen, start, gpus=chosen == "transformers")
     return run_batch(source, Path(folder), Path(out), options, progress)
 
 

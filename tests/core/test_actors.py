@@ -6,7 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -101,17 +101,21 @@ class _Worker:
 class _Scripted(Crew[str, str]):
     """A crew without Ray, whose workers die of the items that say so."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, slow: bool = False) -> None:
         super().__init__(None, size, 1, "Ray at nowhere")
-        self.hired = 0
+        self.hired, self.slow = 0, slow
 
     def _hire(self) -> None:
         self.hired += 1
-        self._free.append(_Worker())
+        self._all.append(_Worker())
+        self._free.append(self._all[-1])
 
-    def _wait(self) -> Any:
+    def _wait(self, seconds: float | None) -> Any:
+        if not self._working or (seconds == 0 and self.slow):
+            return None, None
         worker, task = self._working.pop(next(iter(self._working)))
         if "kill" in task.item:
+            self._bury(worker, _DeadError())
             return task, _DeadError()
         self._free.append(worker)
         self._deaths = 0
@@ -132,6 +136,61 @@ def test_where_all_items_kill_their_worker_it_is_the_cluster() -> None:
 
 def test_a_crew_without_items_ends() -> None:
     assert list(_Scripted(2).work([], lambda item: "lost")) == []
+    assert list(_Scripted(2).work([None, None], lambda item: "lost")) == []
+
+
+def test_what_is_done_is_handed_back_while_the_next_item_is_looked_for() -> None:
+    looked = list[str | None]()
+
+    def items() -> Iterator[str | None]:
+        for item in ("a", None, None, "b", None):
+            looked.append(item)
+            yield item
+
+    found = _Scripted(2).work(items(), lambda item: "lost")
+    assert next(found) == ("a", "A")
+    assert looked == ["a", None], "the rest of the source has not been gone through for it"
+    assert list(found) == [("b", "B")]
+    assert dict(_Scripted(2, slow=True).work(items(), lambda item: "lost")) == {"a": "A", "b": "B"}
+
+
+class _Hired(Crew[str, str]):
+    """A crew whose workers are names; of them some die before they come to work."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, dying: int) -> None:
+        import ray
+        from ray.exceptions import ActorDiedError
+
+        super().__init__(None, 1, 1, "Ray at nowhere")
+        self.dying, self.hired = dying, 0
+
+        def get(reference: str) -> bytes:
+            if reference.startswith("dies"):
+                raise ActorDiedError
+            return pickle.dumps((None, None))
+
+        monkeypatch.setattr(ray, "wait", lambda under_way, **_: (under_way[:1], under_way[1:]))
+        monkeypatch.setattr(ray, "get", get)
+
+    def _hire(self) -> None:
+        self.hired += 1
+        worker = _Worker()
+        self._all.append(worker)
+        self._starting[f"{'dies' if self.hired <= self.dying else 'comes'} {self.hired}"] = worker
+
+
+def test_a_worker_that_dies_before_it_works_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = _Hired(monkeypatch, dying=2)
+    team._hire()
+    for hired, free in ((2, 0), (3, 0), (3, 1)):
+        assert team._wait(None)[0] is None
+        assert (team.hired, len(team._free)) == (hired, free)
+    assert len(team._all) == 1
+
+
+def test_where_no_worker_comes_to_work_it_is_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MachineError, match=r"Ray at nowhere: the cluster gave up \(ActorDiedError\)"):
+        list(_Hired(monkeypatch, dying=99).work(["a"], lambda item: "lost"))
 
 
 @pytest.mark.slow

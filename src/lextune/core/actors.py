@@ -18,6 +18,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,7 @@ from lextune.core.errors import UserError
 
 T = TypeVar("T")
 U = TypeVar("U")
+END = object()  # comes after the last item
 Start = Callable[[], Callable[[T], U]]
 
 
@@ -106,11 +108,12 @@ class Crew(Generic[T, U]):
         self._free: list[Any] = []
         self._deaths = 0  # since the last result
 
-    def work(self, items: Iterable[T], lost: Callable[[T], U]) -> Generator[tuple[T, U], None, None]:
+    def work(self, items: Iterable[T | None], lost: Callable[[T], U]) -> Generator[tuple[T, U], None, None]:
         """Yield each item with what a worker makes of it, as soon as that is there.
 
         Args:
-            items: taken one at a time, when a worker is free.
+            items: taken one at a time, when a worker is free; None says that the next one is still looked for, and that
+                what is done already may be yielded before.
             lost: gives the result of an item that took down the process that worked on it `RETRIES` times.
 
         Raises:
@@ -118,21 +121,23 @@ class Crew(Generic[T, U]):
             NetworkError: the connection is lost.
             BaseException: whatever the start or the work raises.
         """
-        source, again = iter(items), deque[_Task[T]]()
+        source, again = chain(items, repeat(END)), deque[_Task[T]]()
         for _ in range(self.size):
             self._hire()
         while True:
-            while self._free and (task := again.popleft() if again else _next(source)):
-                worker = self._free.pop()
-                self._working[worker.work.remote(task.packed)] = (worker, task)
-            if self._free and not self._working:
+            item: Any = None
+            while self._free and (again or (item := next(source)) not in (None, END)):
+                self._give(again.popleft() if again else _Task(item, pickle.dumps(item)))
+            if self._free and item is END and not self._working:
                 return
-            done, found = self._wait()
+            done, found = self._wait(seconds=0 if self._free and item is None else None)
             if done is None:
                 continue
             if isinstance(found, bytes):
                 yield done.item, opened(found)
-            elif (done := self._mourned(done, found)).deaths < RETRIES:
+                continue
+            done.deaths += 1
+            if done.deaths < RETRIES:
                 again.append(done)
             else:
                 yield done.item, lost(done.item)
@@ -150,49 +155,47 @@ class Crew(Generic[T, U]):
         self._all.append(worker)
         self._starting[worker.ready.remote()] = worker
 
-    def _wait(self) -> tuple[_Task[T] | None, bytes | BaseException]:
+    def _give(self, task: _Task[T]) -> None:
+        worker = self._free.pop()
+        self._working[worker.work.remote(task.packed)] = (worker, task)
+
+    def _wait(self, seconds: float | None) -> tuple[_Task[T] | None, bytes | BaseException | None]:
         """Wait for the next worker: return its task with the result, or with what its process died of.
 
-        The task is None where the worker has just started.
+        The task is None where the worker has just started, or did not come to work, or none was there in time.
         """
         import ray
         from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayError, WorkerCrashedError
 
         try:
-            ready, _ = ray.wait([*self._working, *self._starting], num_returns=1)
+            under_way = [*self._working, *self._starting]
+            ready, _ = ray.wait(under_way, num_returns=1, timeout=seconds) if under_way else ([], [])
+            if not ready:
+                return None, None
             reference = ready[0]
-            if reference in self._starting:
-                worker = self._starting.pop(reference)
-                found = ray.get(reference)
-                opened(found)
-                self._free.append(worker)
-                return None, found
-            worker, task = self._working.pop(reference)
+            starting = self._starting.pop(reference, None)
+            worker, task = (starting, None) if starting is not None else self._working.pop(reference)
             try:
                 found = ray.get(reference)
             except (RayActorError, WorkerCrashedError, OutOfMemoryError, NodeDiedError) as error:
-                self._all.remove(worker)
+                self._bury(worker, error)
                 return task, error
         except (RayError, OSError) as error:
             raise gave_up(error, self._where) from None
+        if task is None:
+            opened(found)
+        else:
+            self._deaths = 0
         self._free.append(worker)
-        self._deaths = 0
         return task, found
 
-    def _mourned(self, task: _Task[T], error: BaseException) -> _Task[T]:
+    def _bury(self, worker: Any, error: BaseException) -> None:
         """Count a death, and start another process in place of the dead one."""
-        task.deaths += 1
+        self._all.remove(worker)
         self._deaths += 1
-        if self._deaths > RETRIES * (self.size + 1):  # it is not the item
+        if self._deaths > RETRIES * (self.size + 1):  # it is not what they work on
             raise gave_up(error, self._where) from None
         self._hire()
-        return task
-
-
-def _next(source: Iterator[T]) -> _Task[T] | None:
-    for item in source:
-        return _Task(item, pickle.dumps(item))
-    return None
 
 
 def _worker(start: Start[Any, Any], cores: int) -> type:

@@ -160,6 +160,7 @@ class Usage(_Frozen):
 
     `outputs` counts generations, `valid` those that parsed; `ungrounded` the quotes that a model wrote and that do not
     stand in what it read: they are dropped. `skipped` counts the windows that the screen spared the model.
+    `cached_tokens` are those of `prompt_tokens` that the engine had in its cache; None where it does not tell.
     """
 
     seconds: float = 0.0
@@ -170,6 +171,7 @@ class Usage(_Frozen):
     valid: int = 0
     ungrounded: int = 0
     skipped: int = 0
+    cached_tokens: int | None = None
 
 
 class Prediction(_Frozen):

@@ -25,7 +25,7 @@ from lextune.core.records import (
 from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
 from lextune.expert.placing import Placed, Read, answer_quotes, place, quoted, stated
-from lextune.expert.readers import Passage, WindowReader
+from lextune.expert.readers import Passage, WindowReader, total
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
@@ -167,7 +167,7 @@ class Expert(Identified):
         usage: dict[str, Any] = {"windows": len(windows), "prompt_tokens": 0, "generated_tokens": 0}
         usage |= {"outputs": 0, "valid": 0, "ungrounded": 0, "skipped": 0}
         parts: dict[tuple[int, int], Sequence[tuple[int, int]]] = {}
-        done = 0
+        done, cached = 0, list[int | None]()
         for start in range(0, len(windows), CHUNK):
             chunk = windows[start : start + CHUNK]
             passages = [Passage(w.heading, sentence_texts(document.text, w)) for w in chunk]
@@ -175,11 +175,12 @@ class Expert(Identified):
                 rows.append(reading.confidence)
                 parts |= {(done + row, number): each for (row, number), each in reading.parts.items()}
                 done += len(reading.confidence)
+                cached.append(reading.cached_tokens)
                 for name in usage.keys() - {"windows"}:
                     usage[name] += getattr(reading, name)
         sentences = [s for w in windows for s in w.sentences]
         matrix = np.concatenate(rows) if rows else np.zeros((0, len(self.schema.fields)), dtype=np.float32)
-        return Read(sentences, matrix, parts, Usage(**usage))
+        return Read(sentences, matrix, parts, Usage(**usage, cached_tokens=total(cached)))
 
     def _ends(self, fields: Mapping[str, FieldAnswer | None]) -> dict[str, FieldAnswer]:
         """Return the ends that are counted from a start which another field states."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     """What a reader says of one window: confidences [sentences, fields], and what it took.
 
     `parts[sentence, field]` is what of a sentence answers a field, as [start, end) of its text, where that is known.
-    `outputs`, `valid`, `ungrounded` and `skipped` count as those of `lextune.core.records.Usage`.
+    `outputs`, `valid`, `ungrounded`, `skipped` and `cached_tokens` count as those of `lextune.core.records.Usage`.
     """
 
     confidence: NDArray[np.float32]
@@ -49,6 +49,7 @@ class Reading(NamedTuple):
     ungrounded: int = 0
     parts: Mapping[tuple[int, int], Sequence[tuple[int, int]]] = MappingProxyType({})
     skipped: int = 0
+    cached_tokens: int | None = 0
 
 
 class Tagged(NamedTuple):
@@ -158,7 +159,14 @@ class PointReader:
             for name, rows in (found or {}).items():
                 confidence[rows, names.index(name)] = _sure(generation)
             out.append(
-                Reading(confidence, generation.prompt_tokens, generation.written, outputs=1, valid=found is not None)
+                Reading(
+                    confidence,
+                    generation.prompt_tokens,
+                    generation.written,
+                    outputs=1,
+                    valid=found is not None,
+                    cached_tokens=generation.cached_tokens,
+                )
             )
         return out
 
@@ -209,7 +217,14 @@ class TextReader:
             valid=valid,
             ungrounded=ungrounded,
             parts=parts,
+            cached_tokens=total(answer.cached_tokens for answer in answers),
         )
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of counts; None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
 
 
 def _sure(generation: Generation) -> float:

@@ -12,7 +12,7 @@ from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
 from lextune.expert.cleaned import CleanedExpert
-from lextune.expert.compact import NOTE, bundled, unpack
+from lextune.expert.compact import KIND, NOTE, bundled, unpack
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
 from lextune.expert.windowing import WindowConfig
@@ -83,17 +83,31 @@ def release_expert(
     return expert, info
 
 
-def start_release(path: Path, release_hash: str, engine: str) -> Expert | WritingExpert | CleanedExpert:
+def identity_of(release: Artifact) -> str:
+    """Return the hash that a release is known by on every machine: of a compact one, that of what was unpacked.
+
+    What OpenVINO makes of the same weights is not the same to the bit everywhere.
+    """
+    return release.manifest.inputs.get(KIND, release.hash)
+
+
+def start_release(path: Path | None, identity: str, engine: str) -> Expert | WritingExpert | CleanedExpert:
     """Return the expert that the release at a path is; on another machine too, where it must be the same release.
+
+    Args:
+        path: as of `find_release`; a compact release is unpacked into the cache of the machine that this runs on.
+        identity: as `identity_of` gives it.
+        engine: that runs it.
 
     Raises:
         MachineError: there is none at that path, or another one.
     """
+    where = "this package's expert" if path is None else str(path)
     try:
-        found = Artifact.open(path, kind="release")
+        found = Artifact.open(find_release(path), kind="release")
     except ArtifactError as error:
         what = f"the release cannot be opened ({error.what})"
-        raise MachineError(what, where=str(path), do="put it at this path on every node") from None
-    if found.hash != release_hash:
-        raise MachineError("another release is at this path", where=str(path), do="put the same one on every node")
+        raise MachineError(what, where=where, do="put it at this path on every node") from None
+    if identity_of(found) != identity:
+        raise MachineError("another release is at this path", where=where, do="put the same one on every node")
     return release_expert(found, engine)[0]

@@ -66,6 +66,7 @@ class WritingExpert(Identified):
                 prompt_tokens=done.prompt_tokens,
                 generated_tokens=done.written,
                 windows=1,
+                cached_tokens=done.cached_tokens,
             ),
         )
 

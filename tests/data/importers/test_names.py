@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lextune.data.importers.names import CONTRACT_TYPES, contract_type_of, match_names, name_key
+from lextune.data.importers.names import match_names, name_key
+from lextune.text.contract_types import CONTRACT_TYPES, contract_type_of
 
 LONG = "ZETACORP,INC_04_21_2003-EX-10.16-AMENDMENT TO THE RESELLER AGREEMENT BETWEEN ALPHA AND"
 

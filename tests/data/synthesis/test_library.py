@@ -8,13 +8,13 @@ import re
 import pytest
 
 from lextune.core.errors import DataError
-from lextune.data.importers.names import CONTRACT_TYPES
 from lextune.data.synthesis.brief import Brief
 from lextune.data.synthesis.generator import known_fields
 from lextune.data.synthesis.library import Clause, Dialect, Variant, library
 from lextune.data.synthesis.selection import Selection, fields_in
 from lextune.data.synthesis.template import choose, render
 from lextune.expert.schema import load_schema
+from lextune.text.contract_types import CONTRACT_TYPES
 
 WORDING = library()
 DIALECTS: tuple[Dialect, ...] = ("us", "uk")

@@ -44,19 +44,27 @@ def test_answers_are_a_table(batch: Any, tools: Tools, monkeypatch: pytest.Monke
     assert json.loads(found.pop("answer")) == {"law": "Ohio"}
     assert len(found.pop("sha256")) == 64
     assert found == {
-        **{"document": "a.txt", "type": "txt", "listed": True, "field": "Law", "confidence": 0.9, "status": "accepted"},
+        **{
+            "document": "a.txt",
+            "type": None,
+            "kind": "txt",
+            "listed": True,
+            "field": "Law",
+            "confidence": 0.9,
+            "status": "accepted",
+        },
         **{"quotes": ["Ohio"], "page": [None], "start": [5], "end": [9]},
     }
     assert rows["b.txt", "Law"]["status"] == "absent"
     assert rows["b.txt", "Law"]["answer"] is None
     assert rows["b.txt", "Price"]["status"] == "not_assessed"
-    assert rows["p.html", "Law"]["type"] == "html"
+    assert rows["p.html", "Law"]["kind"] == "html"
     assert {name for (name, _), row in rows.items() if not row["listed"]} == {"gone.txt"}
 
 
 def test_rates_are_by_field_and_by_type(batch: Any, tools: Tools) -> None:
     tools.write(batch.folder, a="Ohio", b="Ohio", c="none", d="none")
-    (batch.folder / "p.html").write_text("<p>Ohio")
+    (batch.folder / "Supply Agreement.html").write_text("<p>Ohio")
     summary = batch.run(options=BatchOptions(workers=1, min_confidence=0.95))
     assert summary["fields"]["Law"] == {
         **{"present": 3, "null": 2, "review": 3, "not_assessed": 0},
@@ -65,8 +73,8 @@ def test_rates_are_by_field_and_by_type(batch: Any, tools: Tools) -> None:
     assert summary["fields"]["Term"]["review_rate"] is None
     assert summary["fields"]["Price"]["not_assessed"] == 5
     assert summary["fields"]["Price"]["null_rate"] is None
-    assert list(summary["types"]) == ["txt", "html"]
-    assert summary["types"]["html"]["present_rate"] == 0.5
+    assert list(summary["types"]) == ["unknown", "Supply"]
+    assert summary["types"]["Supply"]["present_rate"] == 0.5
     assert json.loads((batch.out / "summary.json").read_text()) == {k: v for k, v in summary.items() if k != "ledger"}
     assert json.loads((batch.out / "ledger.json").read_text()) == summary["ledger"]
 
@@ -85,8 +93,13 @@ def test_reasons_alike_are_counted_together_and_never_without_end() -> None:
 def test_a_ledger_adds_up() -> None:
     ledger = Ledger()
     usage = Usage(seconds=2.0, prompt_tokens=100, generated_tokens=10, windows=3)
+    told = usage.model_copy(update={"cached_tokens": 30})
     for run, wall, machines in ((1, 10.0, 1), (1, 20.0, 1), (2, 50.0, 2), (2, 40.0, 2)):
         ledger.add(Spent(run, wall, machines, 0.5, usage), answered=True, accepted=5, characters=250_000)
+    other = Ledger()
+    for answered in (True, True, False):  # a failure tells nothing of the engine
+        other.add(Spent(1, 1.0, 1, 0.5, told if answered else Usage()), answered=answered, accepted=0, characters=1)
+    assert other.as_json(None)["tokens"] == {"read": 200, "cached": 60, "written": 20}
     found = ledger.as_json(36.0)
     assert found == {
         **{"contracts": 4, "accepted_fields": 20, "characters": 1_000_000, "windows": 12, "runs": 2},
@@ -99,6 +112,7 @@ def test_a_ledger_adds_up() -> None:
         "contracts_per_hour": pytest.approx(4 * 3600 / 70),
         "million_characters_per_hour": pytest.approx(3600 / 70),
         "contracts_per_machine_hour": pytest.approx(120),
+        "million_characters_per_machine_hour": pytest.approx(30),
     }
 
 

@@ -14,9 +14,11 @@ import pytest
 
 from lextune.core.errors import ContextError, DataError, MachineError, ModelError, UserError
 from lextune.core.files import one_at_a_time
-from lextune.core.records import Document
+from lextune.core.records import Document, DocumentInfo, FieldAnswer, Quote, Record
 from lextune.deploy.batch import taking
 from lextune.deploy.batch.options import BatchOptions
+from lextune.deploy.batch.running import AHEAD, run_batch
+from lextune.deploy.batch.worker import _contract_type
 from lextune.text.reading import Limits
 
 RETRY = BatchOptions(workers=2, retry_failed=True)
@@ -380,3 +382,103 @@ def test_progress_counts_what_is_finished_and_guesses_what_is_left(batch: Any, t
     assert batch.standings[-1].cost > 0
     assert [standing.cost for standing in batch.standings] == sorted(standing.cost for standing in batch.standings)
     assert {standing.failed for standing in (*first, *batch.standings)} == {0, 1}
+
+
+def test_what_is_left_is_guessed_after_a_retry_and_after_the_folder_was_replaced(batch: Any, tools: Tools) -> None:
+    """What the journal knows is not in the folder any more, or is done again: neither is done already."""
+    batch.folder.mkdir()
+    for number in range(4):
+        (batch.folder / f"{number}.txt").write_bytes(b"\xff\xff")
+    batch.run(options=BatchOptions(workers=1))
+    batch.standings = []
+    batch.run(options=BatchOptions(workers=1, retry_failed=True))
+    assert batch.standings[0].seconds_left > 0
+    for file in list(batch.folder.iterdir()):
+        file.unlink()
+    tools.write(batch.folder, **{f"next{n}": str(n) for n in range(4)})
+    batch.standings = []
+    batch.run(options=BatchOptions(workers=1))
+    assert batch.standings[0].seconds_left > 0
+    assert batch.standings[-1].seconds_left == 0
+
+
+def test_the_rest_of_the_folder_does_not_hold_up_what_is_answered(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the limit files are listed, one by one, while results are kept; a rate does not count them."""
+    tools.write(batch.folder, **{f"n{n:02}": str(n) for n in range(40)})
+    looked, load = list[str](), taking.load
+
+    def counted(file: Path, limits: Any) -> bytes:
+        looked.append(file.name)
+        return load(file, limits)
+
+    monkeypatch.setattr(taking, "load", counted)
+    when = list[int]()
+    summary = run_batch(
+        tools.source(), batch.folder, batch.out, BatchOptions(workers=1, limit=3), lambda _: when.append(len(looked))
+    )
+    assert len(when) == 3
+    assert when[-1] <= 3 + 2 * AHEAD, "the third is kept before the fortieth is read"
+    assert summary["documents"] == {**summary["documents"], "listed": 40, "answered": 3, "left": 37}
+
+
+def test_a_document_that_ends_run_after_run_is_passed_over(batch: Any, tools: Tools) -> None:
+    """As one does that the system kills the process for; with MemoryError it can be tried here."""
+    tools.write(batch.folder, a="heavy", b="light")
+
+    def hook(document: Document) -> None:
+        if document.text == "heavy":
+            raise MemoryError
+
+    for _ in range(3):
+        with pytest.raises(MemoryError):
+            batch.run(tools.Scripted(hook), BatchOptions(workers=1))
+    summary = batch.run(tools.Scripted(hook), BatchOptions(workers=1))
+    assert (summary["documents"]["answered"], summary["documents"]["failed"]) == (1, 1)
+    (failure,) = tools.lines(batch.out / "failures.jsonl")
+    assert (failure["name"], failure["kind"]) == ("a.txt", "lost")
+
+
+def test_a_run_that_is_stopped_says_nothing_of_its_document(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+
+    def hook(document: Document) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            batch.run(tools.Scripted(hook), BatchOptions(workers=1))
+    assert batch.run()["documents"]["answered"] == 1
+
+
+def test_one_and_one_point_nought_are_the_same_settings(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+    for confidence, seconds in ((1, 60), (1.0, 60.0)):
+        expert = tools.Scripted()
+        options = BatchOptions(workers=1, min_confidence=confidence, limits=Limits(seconds=seconds))
+        batch.run(expert, options)
+        assert len(expert.asked) == isinstance(confidence, int)
+    assert len(batch.records()) == 1
+
+
+def test_links_that_lead_nowhere_do_not_hide_the_rest(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one", z="two")
+    (batch.folder / "loop.txt").symlink_to("loop.txt")
+    batch.out = batch.folder / "out"
+    summary = batch.run()
+    assert summary["documents"]["answered"] == 2
+    assert [row["name"] for row in tools.lines(batch.out / "failures.jsonl")] == ["loop.txt"]
+
+
+def test_a_contract_is_of_the_type_that_its_title_shows() -> None:
+    quote = Quote(text="EXCLUSIVE DISTRIBUTION AGREEMENT", start=0, end=32, page=None)
+    title = FieldAnswer(answer="x", quotes=(quote,), confidence=1, status="accepted")
+    info = DocumentInfo(name="Supply Agreement.pdf", sha256="0" * 64, pages=None, characters=9)
+    for fields, expected in (
+        ({"Document Name": title}, "Distributor"),
+        ({"Document Name": None}, "Supply"),
+        ({}, "Supply"),
+    ):
+        record = Record(document=info, release="r", schema_name="s", fields=fields)
+        assert _contract_type(record) == expected

@@ -11,6 +11,22 @@ from lextune.core.records import Drop
 from lextune.text.reading.listing import place, state, walk, why_no_document
 
 
+def test_a_link_into_a_closed_folder_does_not_hide_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "link").symlink_to("/nowhere/behind")
+    is_dir = Path.is_dir
+
+    def closed(path: Path) -> bool:
+        if path.name == "link":
+            raise PermissionError
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    assert sorted(found.name for found in walk(tmp_path) if isinstance(found, Path)) == ["a.txt", "link"]
+
+
 def test_files_are_met_one_by_one_and_hidden_ones_never(tmp_path: Path) -> None:
     for name in ("a.txt", "sub/b.txt", "sub/deep/c", ".hidden/d.txt", "sub/.e.txt", "~$f.docx"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,11 @@ from lextune.core.mistakes import Mistake, refuse
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.importers.jsonl import read_json
 from lextune.data.importers.labels import fields_by_key, make_label, null_quotes
-from lextune.data.importers.names import contract_type_of, name_key
+from lextune.data.importers.names import name_key
 from lextune.data.importers.report import Imported, Normalised
 from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
+from lextune.text.contract_types import contract_type_of
 from lextune.text.spans import CollapsedText
 from lextune.text.values import is_null
 

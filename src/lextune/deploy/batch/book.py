@@ -21,14 +21,14 @@ from lextune.core.records import Record, Usage
 from lextune.deploy.batch.ledger import Ledger, Spent
 from lextune.deploy.batch.options import configuration_hash
 
-NOTE, JOURNAL = "batch.json", "journal.jsonl"
+NOTE, JOURNAL, AT_WORK = "batch.json", "journal.jsonl", ".at_work.json"
 
 
 class Failure(BaseModel):
     """Why a document has no record.
 
     `kind` is `unreadable` (the document's own fault, or the file's), `bug` (ours) or `lost` (it took down the process
-    that worked on it).
+    that worked on it, each time).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,9 +40,9 @@ class Failure(BaseModel):
 class Row(BaseModel):
     """What became of a document: its record, or its failure.
 
-    `key` is in hexadecimal digits. `type` is the contract's type or the kind of document, where that is known. `run`
-    counts the runs that worked, `wall` its seconds so far, on `machines` machines; `reading` is how long the file took
-    to become text.
+    `key` is in hexadecimal digits. `type` is the contract's, where its title or the file's name shows one; `kind` that
+    of the file, where that is known. `run` counts the runs that worked, `wall` its seconds so far, on `machines`
+    machines; `reading` is how long the file took to become text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +53,7 @@ class Row(BaseModel):
     wall: float
     machines: int = 1
     type: str | None = None
+    kind: str | None = None
     reading: float = 0.0
     usage: Usage = Usage()
     record: Record | None = None
@@ -80,6 +81,7 @@ class Book:
         self.answered, self.failed, self.ledger = set[bytes](), dict[bytes, int](), Ledger()
         for row in self._journal:
             self._enter(row)
+        self._at_work = out / AT_WORK
         self._run = self.ledger.runs + 1
         self._started = time.monotonic()
         self.machines = 1
@@ -97,6 +99,24 @@ class Book:
                 left[key] -= 1
                 if not left[key]:
                     yield row
+
+    def begin(self, key: bytes) -> int:
+        """Note that a document is answered now; return how many runs in a row died of it before.
+
+        Raises:
+            MachineError: the disk is full or cannot be written.
+        """
+        try:
+            known = json.loads(self._at_work.read_text(encoding="utf-8"))
+            died = known["runs"] if known["key"] == key.hex() else 0
+        except (OSError, ValueError, TypeError, KeyError):
+            died = 0
+        write_atomic(self._at_work, json.dumps({"key": key.hex(), "runs": died + 1}))
+        return int(died)
+
+    def spared(self) -> None:
+        """Note that what ended this run is not the document that is answered."""
+        self._at_work.unlink(missing_ok=True)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Keep what became of a document; when this returns it is on disk.

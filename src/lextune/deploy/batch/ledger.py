@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from lextune.core.records import Usage
+from lextune.expert.readers import total
 
 HOUR = 3600.0
 
@@ -33,6 +34,7 @@ class Ledger:
     def __init__(self) -> None:
         self.answered = self.accepted = self.characters = 0
         self._read = self._written = self._windows = 0
+        self._cached: int | None = 0
         self._busy = self._reading = 0.0
         self._walls: dict[int, tuple[float, int]] = {}
 
@@ -56,6 +58,8 @@ class Ledger:
         self._read += usage.prompt_tokens
         self._written += usage.generated_tokens
         self._windows += usage.windows
+        if answered:
+            self._cached = total((self._cached, usage.cached_tokens))
         self._busy += usage.seconds
         self._reading += spent.reading
         wall, machines = self._walls.get(spent.run, (0.0, 1))
@@ -76,7 +80,7 @@ class Ledger:
     def as_json(self, machine_price: float | None) -> dict[str, Any]:
         """Return the ledger as `ledger.json` holds it; what cannot be said is null.
 
-        `tokens.cached` is null: no engine here tells how many tokens its cache held.
+        `tokens.cached`, of those read, is null where an engine does not tell how many its cache held.
         """
         wall, hours, cost = self.wall(), self.machine_hours(), self.cost(machine_price)
         return {
@@ -84,7 +88,7 @@ class Ledger:
             "accepted_fields": self.accepted,
             "characters": self.characters,
             "windows": self._windows,
-            "tokens": {"read": self._read, "cached": None, "written": self._written},
+            "tokens": {"read": self._read, "cached": self._cached, "written": self._written},
             "runs": len(self._walls),
             "seconds": {"wall": round(wall, 3), "answering": round(self._busy, 3), "reading": round(self._reading, 3)},
             "machine_hours": round(hours, 6),
@@ -95,6 +99,7 @@ class Ledger:
             "contracts_per_hour": _per(self.answered, wall / HOUR),
             "million_characters_per_hour": _per(self.characters / 1e6, wall / HOUR),
             "contracts_per_machine_hour": _per(self.answered, hours),
+            "million_characters_per_machine_hour": _per(self.characters / 1e6, hours),
         }
 
 

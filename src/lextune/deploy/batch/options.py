@@ -23,7 +23,7 @@ class Source(NamedTuple):
     """The release that answers.
 
     Attributes:
-        name, hash: of the release.
+        name, hash: of the release; of a compact one the hash of what was unpacked, which is the same everywhere.
         engine: what runs it.
         start: loads it; called where it works, and only where there is work. For a cluster it must be picklable.
         gpus: whether it can use a GPU.
@@ -66,8 +66,8 @@ def configuration(source: Source, options: BatchOptions) -> dict[str, Any]:
         "release": source.name,
         "release_hash": source.hash,
         "engine": source.engine,
-        "min_confidence": options.min_confidence,
-        "limits": asdict(options.limits),
+        "min_confidence": None if options.min_confidence is None else float(options.min_confidence),  # 1 is 1.0
+        "limits": asdict(options.limits) | {"seconds": float(options.limits.seconds)},
     }
 
 

@@ -5,7 +5,7 @@
     failures.jsonl    documents without a record, with the reason
     skipped.jsonl     files that are no documents, with the reason
     ledger.json       what it took and cost
-    summary.json      rates by field and type; it is written last
+    summary.json      rates by field and contract type; it is written last
 
 Records of documents that are no longer in the folder stay; `listed` in the Parquet file says which. Failures go with
 their file.
@@ -108,7 +108,7 @@ class Results:
                 here = bytes.fromhex(row.key) in listed
                 if row.record is not None:
                     records.write(_line(row.record.as_json()))
-                    table.add(row.record, row.type, here)
+                    table.add(row.record, row.type, row.kind, here)
                     unlisted += not here
                     if here:
                         self.tally.add(row.record, row.type)
@@ -147,6 +147,7 @@ class _Table:
                 "document": text,
                 "sha256": text,
                 "type": text,
+                "kind": text,
                 "listed": pyarrow.bool_(),
                 "field": text,
                 "answer": text,
@@ -162,9 +163,10 @@ class _Table:
         self._writer = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, record: Record, type_: str | None, listed: bool) -> None:
+    def add(self, record: Record, type_: str | None, kind: str | None, listed: bool) -> None:
         """Add the fields of a record, those that were not assessed too."""
-        of = {"document": record.document.name, "sha256": record.document.sha256, "type": type_, "listed": listed}
+        document = record.document
+        of = {"document": document.name, "sha256": document.sha256, "type": type_, "kind": kind, "listed": listed}
         self._rows += [{**of, "field": name, **_cells(answer)} for name, answer in record.fields.items()]
         self._rows += [{**of, "field": name, "status": "not_assessed"} for name in record.not_assessed]
         if len(self._rows) >= ROWS:

@@ -7,19 +7,21 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.files import one_at_a_time
 from lextune.core.parallel import cores, in_order
-from lextune.core.records import Drop
+from lextune.core.records import Document, Drop
 from lextune.deploy.batch.book import Book, settle
 from lextune.deploy.batch.ledger import HOUR
 from lextune.deploy.batch.options import BatchOptions, Source, configuration, configuration_hash
 from lextune.deploy.batch.results import Results
 from lextune.deploy.batch.taking import Folder, Taken
-from lextune.deploy.batch.worker import Outcome, Worker, begin, lost
+from lextune.deploy.batch.worker import Outcome, Text, Worker, begin, lost
 
+DEATHS = 3  # runs in a row that end without a word while one document is answered: then it is passed over
 AHEAD = 2  # documents a thread that are read before the model wants them
 
 
@@ -99,26 +101,28 @@ class _Run:
     ) -> None:
         self.book, self.listed = book, set[bytes]()
         self._results, self._options, self._total, self._progress = results, options, total, progress
-        self._known = len(book.answered) + len(book.failed)
-        self._met = self._taken = self._answered = self._failed = 0
         self._again = set(book.failed) if options.retry_failed else set[bytes]()
+        self._known = len(book.answered) + len(book.failed) - len(self._again)
+        self._met = self._known_met = self._taken = self._answered = self._failed = 0
         self._started = time.monotonic()
 
     def outcomes(self, source: Source, files: Folder) -> Generator[tuple[Taken, Outcome], None, None]:
         """Yield every document that is to be done with what became of it: here, or on a cluster."""
         wanted = self._wanted(files)
-        first = next(wanted, None)
+        first = next((taken for taken in wanted if taken is not None), None)
         if first is None:
             return
         options = self._options
-        items = _chained(first, wanted)
+        items = chain([first], wanted)
         if options.ray is None:
             worker = Worker(source.start, options.limits, options.min_confidence)
             threads = options.workers or cores()
             pool = ThreadPoolExecutor(threads, thread_name_prefix="reading")
-            with closing(in_order(pool, worker.read, items, AHEAD * threads)) as texts:
+            with closing(in_order(pool, lambda taken: taken and worker.read(taken), items, AHEAD * threads)) as texts:
                 for taken, text in texts:
-                    yield taken, worker.answer(text)
+                    if taken is not None and text is not None:
+                        yield taken, self._answer(worker, taken, text)
+            self.book.spared()
             return
         from lextune.core.actors import crew
 
@@ -127,6 +131,21 @@ class _Run:
             self.book.machines = workers.nodes
             with closing(workers.work(items, lost)) as found:
                 yield from found
+
+    def _answer(self, worker: Worker, taken: Taken, text: Text) -> Outcome:
+        """Answer a document here, unless run after run died of it."""
+        if not isinstance(text.document, Document):
+            return worker.answer(text)
+        worker.started()
+        if self.book.begin(taken.key) >= DEATHS:
+            return lost(taken)
+        try:
+            return worker.answer(text)
+        except MemoryError:
+            raise
+        except BaseException:
+            self.book.spared()
+            raise
 
     def keep(self, taken: Taken, outcome: Outcome) -> None:
         """Put on disk what became of a document."""
@@ -137,25 +156,31 @@ class _Run:
         self._met += 1
         self._progress(self._standing())
 
-    def _wanted(self, files: Folder) -> Iterator[Taken]:
-        """Yield the documents that have neither a record nor a failure that stands."""
+    def _wanted(self, files: Folder) -> Iterator[Taken | None]:
+        """Yield the documents that have neither a record nor a failure that stands.
+
+        None stands for every other file: looking through a folder must not hold up what is answered already.
+        """
         for found in files.take():
             if isinstance(found, Drop):
                 self._results.skip(found.where, found.reason)
+                yield None
                 continue
             if found.key in self.listed:  # a folder that changes may show a file twice
                 continue
             self.listed.add(found.key)
             book = self.book
             if found.key in book.answered or (found.key in book.failed and found.key not in self._again):
-                self._known -= 1
+                self._known_met += 1
                 self._met += 1
                 self._progress(self._standing())
+                yield None
             elif self._options.limit is not None and self._taken >= self._options.limit:
-                continue
+                yield None
             elif found.failure is not None:
                 self._taken += 1
                 self.keep(found, {"failure": found.failure})
+                yield None
             else:
                 self._taken += 1
                 yield found
@@ -164,7 +189,9 @@ class _Run:
         seconds = time.monotonic() - self._started
         worked = self._answered + self._failed
         to_come = max(0, self._total - self._met)
-        unknown = max(0, to_come - max(0, self._known))
+        # what the journal knows may be gone from the folder: of those to come no more are known than of those met
+        known = min(self._known - self._known_met, to_come * (self._known_met + 1) / (self._met + 1))
+        unknown = max(0.0, to_come - known)
         if self._options.limit is not None:
             unknown = min(unknown, max(0, self._options.limit - worked))
         return Standing(
@@ -175,8 +202,3 @@ class _Run:
             seconds_left=unknown * seconds / worked if worked else None,
             cost=self.book.ledger.cost(self._options.machine_price),
         )
-
-
-def _chained(first: Taken, rest: Iterator[Taken]) -> Iterator[Taken]:
-    yield first
-    yield from rest

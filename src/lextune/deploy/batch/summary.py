@@ -1,4 +1,4 @@
-"""The summary of a batch: how often each field was found, absent or for review, for all and for each type."""
+"""The summary of a batch: how often each field was found, absent or for review, for all and for each contract type."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tally:
         self._failures, self._skipped = Counter[str](), Counter[str]()
 
     def add(self, record: Record, type_: str | None) -> None:
-        """Count a document's record under its type."""
+        """Count a document's record under its contract type."""
         of_type = self._types.setdefault(type_ or "unknown", Counter())
         of_type["documents"] += 1
         for name, answer in record.fields.items():

@@ -47,7 +47,7 @@ class Folder:
     """
 
     def __init__(self, root: Path, out: Path, limits: Limits, configuration: str) -> None:
-        self._root, self._out, self._limits = root, out.resolve(), limits
+        self._root, self._out, self._limits = root, os.path.realpath(out), limits
         self._configuration = configuration.encode()
 
     def count(self) -> int:
@@ -82,9 +82,10 @@ class Folder:
                 yield self._take(file)
 
     def _files(self) -> Iterator[Path | Drop]:
-        inside = self._out.is_relative_to(self._root.resolve())
+        inside = _is_in(self._out, os.path.realpath(self._root))
         for found in walk(self._root):
-            if not (inside and isinstance(found, Path) and found.resolve().is_relative_to(self._out)):
+            # Path.resolve raises where a link leads to itself
+            if not (inside and isinstance(found, Path) and _is_in(os.path.realpath(found), self._out)):
                 yield found
 
     def _take(self, file: Path) -> Taken | Drop:
@@ -104,3 +105,7 @@ class Folder:
         name = os.fsencode(file.relative_to(self._root))
         parts = b"\0".join((self._configuration, content.encode(), name))
         return hashlib.sha256(parts).digest()[:KEY_BYTES]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)

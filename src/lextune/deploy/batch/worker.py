@@ -7,25 +7,27 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lextune.core.errors import ContextError, DocumentError, LextuneError, shorten
-from lextune.core.records import Document, Prediction
+from lextune.core.records import Document, Prediction, Record
 from lextune.deploy.batch.book import Failure
 from lextune.deploy.batch.options import Answering
 from lextune.deploy.batch.taking import Taken
+from lextune.text.contract_types import contract_type_of
 from lextune.text.reading import Limits, read_document
 from lextune.text.reading.sniff import sniff
 
 BUGS_IN_A_ROW = 3
 """So many unexpected errors without an answer between them are no longer the fault of single documents."""
+TITLE = "Document Name"  # the field of a contract's title, as CUAD calls it
 REPORT = "report it, with the document if you may"
 Outcome = dict[str, Any]
-"""The values of a `book.Row` that the document decides: type, reading, usage, record, failure."""
+"""The values of a `book.Row` that the document decides: kind, reading, usage, record, failure."""
 
 
 class Text(NamedTuple):
-    """A document that was read, or what went wrong; its type or kind, and the seconds that reading took."""
+    """A document that was read, or what went wrong; its kind, and the seconds that reading took."""
 
     document: Document | DocumentError | RuntimeError
-    type: str | None
+    kind: str | None
     seconds: float
 
 
@@ -63,7 +65,7 @@ class Worker:
         found: Document | DocumentError | RuntimeError
         try:
             found = read_document(taken.data, name=taken.name, limits=self._limits)
-            kind = found.contract_type or sniff(taken.data, taken.name)
+            kind = sniff(taken.data, taken.name)
         except (DocumentError, RuntimeError) as error:  # a RuntimeError says that the child that parses failed
             found = error
         return Text(found, kind, time.perf_counter() - began)
@@ -75,7 +77,7 @@ class Worker:
             LextuneError: the release or the machine is broken.
             Exception: an unexpected error, the third in a row.
         """
-        outcome: Outcome = {"type": text.type, "reading": round(text.seconds, 4)}
+        outcome: Outcome = {"kind": text.kind, "reading": round(text.seconds, 4)}
         try:
             found = self._answered(text.document)
         except (DocumentError, ContextError) as error:
@@ -90,13 +92,20 @@ class Worker:
             name = type(error).__name__  # its text may quote the document
             return {**outcome, "failure": Failure(kind="bug", reason=f"a bug in lextune ({name})", do=REPORT)}
         self._bugs = 0
-        return {**outcome, "record": found.record, "usage": found.usage}
+        return {**outcome, "type": _contract_type(found.record), "record": found.record, "usage": found.usage}
 
     def _answered(self, document: Document | DocumentError | RuntimeError) -> Prediction:
         if isinstance(document, Exception):
             raise document
         expert = self._expert = self._expert or self._start()
         return expert.answer(document, min_confidence=self._min_confidence)
+
+
+def _contract_type(record: Record) -> str | None:
+    """Return the contract type that the title shows which was found, or else the file's name."""
+    title = record.fields.get(TITLE)
+    quoted = " ".join(quote.text for quote in title.quotes) if title is not None else ""
+    return contract_type_of(quoted) or contract_type_of(record.document.name)
 
 
 def begin(start: Callable[[], Answering], limits: Limits, min_confidence: float | None) -> Worker:

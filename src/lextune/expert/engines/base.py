@@ -42,6 +42,7 @@ class Generation(BaseModel):
     """One generated answer. `confidence` is the geometric mean of its tokens' probabilities, where known.
 
     Where the engine keeps the tokens' ids to itself `ids` is empty, and `generated_tokens` says how many there were.
+    `cached_tokens` of the prompt's were in the engine's cache; None where it does not tell.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,7 @@ class Generation(BaseModel):
     confidence: float | None = None
     stopped: bool = True
     generated_tokens: int | None = None
+    cached_tokens: int | None = None
 
     @property
     def written(self) -> int:

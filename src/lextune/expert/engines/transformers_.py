@@ -134,9 +134,11 @@ class TransformersEngine:
         for number, prompt in enumerate(prompts):
             shared = min(agreement(before, prompt), len(prompt) - 1)  # the last token is read for what comes after it
             if cache is None or shared < WORTH_SHARING:
-                cache = DynamicCache()  # without the model's config it keeps all that it has seen, and can be cropped
+                # without the model's config a cache keeps all that it has seen, and can be cropped
+                shared, cache = 0, DynamicCache()
             cache.crop(shared)
-            out.append(self._one(prompt, options, grammars[number] if grammars else None, cache))
+            done = self._one(prompt, options, grammars[number] if grammars else None, cache)
+            out.append(done.model_copy(update={"cached_tokens": shared}))
             before = list(prompt)
         return out
 

@@ -44,13 +44,20 @@ def walk(root: Path) -> Iterator[Path | Drop]:
                     path = Path(entry.path)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(path)
-                    elif entry.is_symlink() and path.is_dir():
+                    elif entry.is_symlink() and _leads_to_folder(path):
                         reason = "a link to a folder is not followed"
                         yield Drop(what="folder", where=place(path, root), reason=reason)
                     else:
                         yield path
         except OSError as error:
             yield Drop(what="folder", where=place(folder, root), reason=f"cannot be read: {error.strerror}")
+
+
+def _leads_to_folder(link: Path) -> bool:
+    try:
+        return link.is_dir()
+    except OSError:  # it leads to where nobody may look
+        return False
 
 
 def why_no_document(file: Path, *, images: bool = False) -> str | None:
