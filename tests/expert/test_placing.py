@@ -49,12 +49,10 @@ def placed(**sure: float) -> list[Placed]:
         (Quoting(share=0.3), [(20, 29), (60, 69), (90, 99)]),
         (Quoting(share=0.0), [(0, 9), (20, 29), (60, 69), (90, 99)]),
         (Quoting(share=1.0), [(90, 99)]),
-        (Quoting(share=0.3, before=1, after=1), [(10, 39), (50, 109)]),
-        (Quoting(share=0.3, before=1), [(10, 29), (50, 69), (80, 99)]),
-        (Quoting(share=0.3, after=2), [(20, 49), (60, 119)]),
-        (Quoting(share=0.0, before=1, after=1), [(0, 39), (50, 109)]),
-        (Quoting(share=0.3, before=2, after=2), [(0, 119)]),
-        (Quoting(share=1.0, before=2, after=2), [(70, 119)]),
+        (Quoting(share=0.3, around=1), [(10, 39), (50, 109)]),
+        (Quoting(share=0.0, around=1), [(0, 39), (50, 109)]),
+        (Quoting(share=0.3, around=2), [(0, 119)]),
+        (Quoting(share=1.0, around=2), [(70, 119)]),
     ],
 )
 def test_the_surest_places_are_quoted_in_the_documents_order(quoting: Quoting, expected: list[tuple[int, int]]) -> None:
@@ -77,7 +75,7 @@ SIGNATURES = Placed([Span(start=110, end=114)], 0.6, range(11, 12), whole=False)
         ("parties", Quoting(share=0.1), [(25, 28), (30, 32), (110, 114)]),
         ("parties", Quoting(share=0.1, extent="between"), [(25, 32), (110, 114)]),
         ("parties", Quoting(share=0.1, extent="sentences"), [(20, 39), (110, 119)]),
-        ("parties", Quoting(share=0.1, before=2, after=2), [(25, 28), (30, 32), (110, 114)]),
+        ("parties", Quoting(share=0.1, around=2), [(25, 28), (30, 32), (110, 114)]),
     ],
 )
 def test_a_name_and_a_date_are_stated_in_one_place_parties_in_several(
@@ -99,13 +97,13 @@ def test_an_answer_is_read_from_the_parts_of_the_surest_place() -> None:
 
 def test_parts_of_sentences_are_quoted_alone() -> None:
     part = Placed([Span(start=33, end=36)], 0.7, range(3, 4), whole=False)
-    spans = quoted(field("boolean"), [*placed(s9=0.8), part], SENTENCES, Quoting(share=0.1, before=1, after=1))
+    spans = quoted(field("boolean"), [*placed(s9=0.8), part], SENTENCES, Quoting(share=0.1, around=1))
     assert [(s.start, s.end) for s in spans] == [(33, 36), (80, 109)]
 
 
 def test_a_field_without_a_quoting_of_its_own_takes_the_share_of_all() -> None:
-    limits = Thresholds(quote_share=0.4, quoting={"F": Quoting(share=0.1, before=2, after=2)})
-    assert limits.quoting_of("F") == Quoting(share=0.1, before=2, after=2)
+    limits = Thresholds(quote_share=0.4, quoting={"F": Quoting(share=0.1, around=2)})
+    assert limits.quoting_of("F") == Quoting(share=0.1, around=2)
     assert limits.quoting_of("G") == Quoting(share=0.4)
 
 

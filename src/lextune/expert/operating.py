@@ -34,11 +34,7 @@ from lextune.expert.scoring.intervals import Array
 from lextune.expert.scoring.pairs import answer_text
 from lextune.expert.thresholds import FEW, Quoting, Thresholds, review_limit
 
-HOW = (
-    *(Quoting(before=before, after=after) for before in range(3) for after in range(before, 3)),
-    Quoting(extent="between"),
-    Quoting(extent="sentences"),
-)
+HOW = (*(Quoting(around=around) for around in range(3)), Quoting(extent="between"), Quoting(extent="sentences"))
 GRID = tuple(how.model_copy(update={"share": s}) for s in (0.9, 0.6, 0.4, 0.25, 0.15, 0.08, 0.03, 0.01) for how in HOW)
 CUTS = 120  # thresholds that are tried
 PRIOR = 10.0  # documents

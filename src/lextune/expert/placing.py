@@ -115,7 +115,7 @@ def quoted(field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Spa
     whole: set[int] = set()
     for one in kept:
         if one.whole or quoting.extent == "sentences":
-            whole |= {*range(one.rows.start - quoting.before, one.rows.stop + quoting.after)}
+            whole |= {*range(one.rows.start - quoting.around, one.rows.stop + quoting.around)}
         elif quoting.extent == "between":
             spans.add((min(s.start for s in one.spans), max(s.end for s in one.spans)))
         else:

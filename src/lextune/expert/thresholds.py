@@ -36,10 +36,8 @@ class Quoting(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     share: float = 0.3
     """Places with at least this share of the best one's confidence are quoted."""
-    before: int = 0
-    """So many sentences before a place are quoted with it, where whole sentences are quoted."""
-    after: int = 0
-    """The same after it."""
+    around: int = 0
+    """So many sentences on either side of a place are quoted with it, where whole sentences are quoted."""
     extent: Extent = "parts"
     """What is quoted of a place that is part of a sentence: its parts, all between the first and the last of them, or
     its whole sentences."""
