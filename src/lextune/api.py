@@ -207,11 +207,11 @@ def batch(
     Raises:
         LextuneError: see `lextune.deploy.batch.running.run_batch`.
     """
-    path = Path(release).resolve() if release else None
+    path = Path(release) if release else None
     found = Artifact.open(find_release(path), kind="release")
     info, identity = found.json("release.json"), identity_of(found)
     chosen = engine or info["engine"]
-    start = partial(start_release, path, identity, chosen)
+    start = partial(start_release, path and path.resolve(), identity, chosen)
     source = Source(info["name"], identity, chosen, start, gpus=chosen == "transformers")
     return run_batch(source, Path(folder), Path(out), options, progress)
 

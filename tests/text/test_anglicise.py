@@ -38,6 +38,9 @@ CASES = [
     ("January 1-15, 2020", "January 1-15, 2020"),
     ("on 01/31/2020 and 1/31/20", "on 31/01/2020 and 31/1/20"),
     ("on 01/05/2020", "on 01/05/2020"),  # it can be read both ways
+    ("on 01/05/2020 and 01/31/2020", "on 05/01/2020 and 31/01/2020"),  # and here in one alone
+    ("on 01/05/2020, 31/01/2020 and 02/28/2020", "on 05/01/2020, 31/01/2020 and 28/02/2020"),
+    ("on 01-05-2020 and 01-31-2020", "on 05-01-2020 and 31-01-2020"),
     ("31/01/2020", "31/01/2020"),
     # the parts of a contract, and of a statute
     ("Under Section 5.1 hereof and Sections 6 and 7", "Under clause 5.1 hereof and clauses 6 and 7"),

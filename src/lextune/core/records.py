@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -155,6 +156,12 @@ class Candidate(_Frozen):
     confidence: float
 
 
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of counts; None where one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(count or 0 for count in known)
+
+
 class Usage(_Frozen):
     """What answering one document took.
 
@@ -172,6 +179,11 @@ class Usage(_Frozen):
     ungrounded: int = 0
     skipped: int = 0
     cached_tokens: int | None = None
+
+    @classmethod
+    def of(cls, usages: Sequence[Usage]) -> Usage:
+        """Return what several took together."""
+        return cls(**{name: total(getattr(each, name) for each in usages) for name in cls.model_fields})
 
 
 class Prediction(_Frozen):

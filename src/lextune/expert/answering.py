@@ -21,11 +21,12 @@ from lextune.core.records import (
     Prediction,
     Record,
     Usage,
+    total,
 )
 from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
 from lextune.expert.placing import Placed, Read, answer_quotes, place, quoted, stated
-from lextune.expert.readers import Passage, WindowReader, total
+from lextune.expert.readers import Passage, WindowReader
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds

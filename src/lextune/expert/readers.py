@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lextune.core.records import total
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation, LocalChat, Tagger
 from lextune.expert.grammar import point_grammar
 from lextune.expert.grounding import ground
@@ -219,12 +220,6 @@ class TextReader:
             parts=parts,
             cached_tokens=total(answer.cached_tokens for answer in answers),
         )
-
-
-def total(counts: Iterable[int | None]) -> int | None:
-    """Return the sum of counts; None where one of them is not known."""
-    known = list(counts)
-    return None if None in known else sum(count or 0 for count in known)
 
 
 def _sure(generation: Generation) -> float:

@@ -44,11 +44,10 @@ def pack(release: Artifact, out: Path) -> Artifact:
         for name in ADAPTER_FILES:
             if name in adapter.manifest.files:
                 shutil.copyfile(adapter.file(name), folder / ADAPTER / name)
-        info, bits = release.json("release.json"), model.manifest.config.get("quantize")
-        probe = None
-        if info["strategy"] == "tag":
-            within = QUANTIZED_LIMIT if bits else SERVED_LIMIT
-            probe = Probe(probabilities=tagged_probe(release.path, info["engine"]), within=within)
+        bits, probe = model.manifest.config.get("quantize"), None
+        if HEAD_FILE in files:
+            engine, within = release.json("release.json")["engine"], QUANTIZED_LIMIT if bits else SERVED_LIMIT
+            probe = Probe(probabilities=tagged_probe(release.path, engine), within=within)
         note = Compact(
             weights={name: entry.sha256 for name, entry in model.manifest.files.items() if _is_merged(name)},
             openvino=TAG_GRAPH in files or GENERATE_GRAPH in files,

@@ -20,6 +20,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from lextune.core.records import Document
+from lextune.text.dates import MONTH_FIRST, number_orders
 from lextune.text.drafting import drafting
 from lextune.text.edits import Change, apply
 from lextune.text.parties import COMPANY_SUFFIX, read_parties
@@ -84,7 +85,7 @@ _FULL_DATE = re.compile(rf"\b{_MONTH}(?P<gap>\s+){_DAY}(?P<comma>\s?,)?(?P<rest>
 _DAY_OF = re.compile(rf"\bthe\s+{_DAY}\s+day\s+of\s+{_MONTH}(?:,\s*|\s+)(?P<year>(?:1[6-9]|20)\d\d)\b")
 _NO_YEAR = re.compile(rf"\b{_MONTH}(?P<gap>\s+){_DAY}(?![\w%]|\s?[-–/]\s?\d|[.,:]\d|\s{0, 3},?\s{0, 3}\d|\s?\()")
 _NUMBERS = re.compile(
-    r"(?<![\w/.-])(?P<month>0?[1-9]|1[0-2])/(?P<day>1[3-9]|2\d|3[01])/(?P<year>\d{4}|\d\d)(?![\w/-]|\.\d)"
+    r"(?<![\w/.-])(?P<month>0?[1-9]|1[0-2])(?P<sep>[/-])(?P<day>0?[1-9]|[12]\d|3[01])(?P=sep)(?P<year>\d{4}|\d\d)(?![\w/-]|\.\d)"
 )
 _AFTER_DAY = re.compile(r"(?:\d(?:st|nd|rd|th)?|\bof)\s+$", re.IGNORECASE)
 
@@ -233,8 +234,10 @@ def _dates(text: str) -> Iterator[Change]:
     for match in _NO_YEAR.finditer(text):
         if not _AFTER_DAY.search(text[max(0, match.start() - 8) : match.start()]):
             yield Change(*match.span(), f"{match['day']}{match['th'] or ''}{match['gap']}{match['month']}")
+    american = MONTH_FIRST in number_orders(text)  # then 01/05/2020 is the fifth of January beside 01/31/2020
     for match in _NUMBERS.finditer(text):
-        yield Change(*match.span(), f"{match['day']}/{match['month']}/{match['year']}")
+        if int(match["day"]) > 12 or (american and match["day"] != match["month"]):
+            yield Change(*match.span(), f"{match['day']}{match['sep']}{match['month']}{match['sep']}{match['year']}")
 
 
 def _parts(text: str) -> Iterator[Change]:

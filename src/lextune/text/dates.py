@@ -57,6 +57,7 @@ _PATTERNS = tuple(
         rf"^\W*{_YEAR}\W*$",
     )
 )
+DAY_FIRST, MONTH_FIRST = "day first", "month first"
 _NUMERIC = re.compile(r"(?<![\w/-])(\d{1,2})([/-])(\d{1,2})\2\d{2}")
 _ONE_OF = re.compile(r"\[[\dX]{4}-[\dX]{2}-[\dX]{2}(?:,[\dX]{4}-[\dX]{2}-[\dX]{2})+\]")
 _FOR_EVER = re.compile(
@@ -97,6 +98,12 @@ class FoundDate(NamedTuple):
     def has_year(self) -> bool:
         """Say whether at least the century is known."""
         return self.value[:2] != "XX"
+
+
+def number_orders(text: str) -> set[str]:
+    """Return the orders that the numeric dates of a text show: of 01/31/2020 and 31/01/2020 one is certain each."""
+    pairs = [(int(m[1]) > 12, int(m[3]) > 12) for m in _NUMERIC.finditer(text)]
+    return {DAY_FIRST if first else MONTH_FIRST for first, second in pairs if first != second}
 
 
 def find_dates(text: str) -> list[FoundDate]:
@@ -206,8 +213,8 @@ def _after(text: str, dates: list[FoundDate], cue: re.Pattern[str]) -> str | Non
 
 
 def _readings(text: str) -> Iterator[FoundDate]:
-    orders = {int(m[1]) > 12 for m in _NUMERIC.finditer(text) if (int(m[1]) > 12) != (int(m[3]) > 12)}
-    day_first = orders == {True}
+    orders = number_orders(text)
+    day_first = orders == {DAY_FIRST}
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             parts = match.groupdict()

@@ -15,6 +15,7 @@ import pytest
 from lextune.core.errors import ContextError, LextuneError, NetworkError, RecipeError, RequestError, UserError
 from lextune.core.recipe import validate
 from lextune.core.records import Message
+from lextune.expert.engines import openai_
 from lextune.expert.engines.base import Chatter, GenerateOptions
 from lextune.expert.engines.openai_ import Endpoint, OpenAiChat
 
@@ -50,7 +51,7 @@ def test_what_is_asked_and_what_comes_back(endpoint: Start) -> None:
     (answer,) = engine.chat([ASKED], GenerateOptions(max_tokens=9, temperature=0.5, seed=3))
     assert answer.model_dump() == {
         **{"text": "Ohio's.", "ids": (), "prompt_tokens": 11, "confidence": None, "stopped": True},
-        "generated_tokens": 7,
+        **{"generated_tokens": 7, "cached_tokens": None},
     }
     assert answer.written == 7
     (body,) = server.seen
@@ -240,3 +241,13 @@ def test_the_price_is_of_a_million_tokens() -> None:
 def test_a_url_that_is_none() -> None:
     with pytest.raises(RecipeError, match="url: not a URL: write http://HOST:PORT/v1"):
         validate({"url": "localhost:8000", "model": "m"}, Endpoint, "judge")
+
+
+@pytest.mark.parametrize(("details", "cached"), [(None, None), ({}, None), ({"cached_tokens": 8}, 8)])
+def test_tokens_in_the_endpoints_cache_are_counted_where_it_tells(
+    details: dict[str, int] | None, cached: int | None
+) -> None:
+    usage = {"prompt_tokens": 11, "completion_tokens": 2, "prompt_tokens_details": details}
+    answer = {"choices": [{"message": {"content": "Ohio."}, "finish_reason": "stop"}], "usage": usage}
+    found = openai_._read(json.dumps(answer), Endpoint(url="http://localhost/v1", model="m"))
+    assert (found.prompt_tokens, found.cached_tokens) == (11, cached)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lextune.core.records import Usage
-from lextune.expert.readers import total
+from lextune.core.records import Usage, total
 
 HOUR = 3600.0
 

@@ -139,9 +139,14 @@ class _Choice(BaseModel):
     logprobs: _Logprobs | None = None
 
 
+class _Details(BaseModel):
+    cached_tokens: int | None = None
+
+
 class _Tokens(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
 
 
 class _Completion(BaseModel):
@@ -192,6 +197,7 @@ def _read(raw: str, endpoint: Endpoint) -> Generation:
         confidence=math.exp(sum(logprobs) / len(logprobs)) if logprobs else None,
         stopped=choice.finish_reason != "length",
         generated_tokens=usage.completion_tokens,
+        cached_tokens=usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None,
     )
 
 

@@ -104,7 +104,7 @@ class Repeated:
         """
         n = min(self._attempts, len(_choices(document)))
         done = [self._expert.answer(rotated(document, i), min_confidence=min_confidence) for i in range(n)]
-        usage = Usage(**{name: sum(getattr(p.usage, name) for p in done) for name in Usage.model_fields})
+        usage = Usage.of([prediction.usage for prediction in done])
         said = tuple(written(done[i % n]) for i in range(self._attempts))
         return done[0].model_copy(update={"attempts": said, "usage": usage})
 
