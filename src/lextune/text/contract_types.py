@@ -34,7 +34,7 @@ CONTRACT_TYPES: Mapping[str, tuple[str, ...]] = {
 }
 _TYPE_OF_WORDS = {words: name for name, forms in CONTRACT_TYPES.items() for words in forms}
 _TYPE = re.compile(rf"\b({'|'.join(sorted(_TYPE_OF_WORDS, key=len, reverse=True))})\b")
-_ENDING = re.compile(r"\.(pdf|txt)\W*$", re.IGNORECASE)
+ENDING = re.compile(r"\.(pdf|txt)\W*$", re.IGNORECASE)
 
 
 def contract_type_of(name: str) -> str | None:
@@ -43,5 +43,5 @@ def contract_type_of(name: str) -> str | None:
     Of several the last counts, since names end in the contract's title; it is CUAD's type for 393 of 408
     file names, the first only for 368.
     """
-    found = _TYPE.findall(" ".join(re.findall(r"[a-z]+", _ENDING.sub("", name).casefold())))
+    found = _TYPE.findall(" ".join(re.findall(r"[a-z]+", ENDING.sub("", name).casefold())))
     return _TYPE_OF_WORDS[found[-1]] if found else None

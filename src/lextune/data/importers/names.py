@@ -7,19 +7,19 @@ and case.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from lextune.text.contract_types import ENDING
+
 CUT_LENGTH = 40  # a shorter key is not taken for the beginning of a longer one
-_ENDING = re.compile(r"\.(pdf|txt)\W*$", re.IGNORECASE)
 
 
 def name_key(name: str) -> str:
     """Return the letters and digits of a name, without accents, case or a `.pdf`/`.txt` ending."""
-    plain = unicodedata.normalize("NFKD", _ENDING.sub("", name)).casefold()
+    plain = unicodedata.normalize("NFKD", ENDING.sub("", name)).casefold()
     return "".join(character for character in plain if character.isalnum())
 
 
@@ -40,8 +40,8 @@ def match_names(wanted: Sequence[str], available: Sequence[str]) -> Matches:
     pairs: dict[int, int] = {}
     failures: dict[int, str] = {}
     keys, available_keys = [name_key(n) for n in wanted], [name_key(n) for n in available]
-    exact = [unicodedata.normalize("NFC", _ENDING.sub("", n)) for n in wanted]
-    available_exact = [unicodedata.normalize("NFC", _ENDING.sub("", n)) for n in available]
+    exact = [unicodedata.normalize("NFC", ENDING.sub("", n)) for n in wanted]
+    available_exact = [unicodedata.normalize("NFC", ENDING.sub("", n)) for n in available]
     _match_equal(exact, available_exact, pairs, failures)
     _match_equal(keys, available_keys, pairs, failures)
     _match_cut(keys, available_keys, pairs, failures)
