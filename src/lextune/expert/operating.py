@@ -182,11 +182,12 @@ def choose(tables: Tables, aim: str, limits: Limits) -> Chosen:
 
     def at(*weights: float) -> tuple[Chosen, Array]:
         """Return what is best by weights of the counts, and the sum of its counts over fields."""
-        worth = shrunk @ np.array(weights)  # [fields, cuts, quotings]
+        by = np.array(weights)
+        worth = shrunk @ by  # [fields, cuts, quotings]
         quoting = worth.argmax(axis=2)
-        by_cut = np.take_along_axis(worth, quoting[..., None], axis=2)[..., 0]
-        own = np.take_along_axis(tables.counts @ np.array(weights), quoting[..., None], axis=2)[..., 0]
-        by_cut[rare] = own[rare].sum(axis=0) + (together @ np.array(weights)).max(axis=1)  # they share one
+        by_cut = worth.max(axis=2)
+        own = np.take_along_axis(tables.counts @ by, quoting[..., None], axis=2)[..., 0]
+        by_cut[rare] = own[rare].sum(axis=0) + (together @ by).max(axis=1)  # they share one
         cut = by_cut.argmax(axis=1)
         rows = np.arange(len(cut))
         return Chosen(cut, quoting[rows, cut]), tables.counts[rows, cut, quoting[rows, cut]].sum(axis=0)

@@ -269,8 +269,9 @@ def run_calibrate(config: CalibrateConfig, inputs: Inputs, out: Path, context: C
             TagReader(codec, tagger, Thresholds()), documents, schema, codec, config.window, context
         )
     found: Summary = {}
-    seen = {name: fit_curved(held) for name, held in read.items()}
-    if len(read) == 2 and (config.fuse_linear or config.screen is not None):
+    beside = len(read) == 2 and (config.fuse_linear or config.screen is not None)
+    seen = {name: fit_curved(held) for name, held in read.items() if name == "linear" or not beside}
+    if beside:
         fusion, fused = fit_beside(read["model"], read["linear"], fuse_linear=config.fuse_linear, screen=config.screen)
         fusion.save(out)
         seen["model"] = (), fused
