@@ -16,14 +16,13 @@ from lextune.deploy.batch.options import BatchOptions, Source
 from lextune.deploy.batch.running import Standing, ignore, run_batch
 from lextune.expert.answering import Expert
 from lextune.expert.build import linear_expert
-from lextune.expert.cleaned import CleanedExpert
-from lextune.expert.released import find_release, identity_of, release_expert, start_release
+from lextune.expert.cleaned import CleanedExpert, behind_cleaning, cleaned
+from lextune.expert.released import cleaning_of, find_release, identity_of, release_expert, start_release
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
-from lextune.text.cleaning import CleanOptions, clean
 from lextune.text.reading import Limits, read_document
 
 
@@ -69,11 +68,9 @@ class Release:
 
         They are known by their words, whatever case, punctuation and white space.
         """
-        options = self.info.get("clean")
-        if options:  # it learnt from what cleaning left
-            cleaned = [clean(d.text, d.pages, CleanOptions(**options)) for d in documents]
-            pairs = zip(documents, cleaned, strict=True)
-            documents = [d.model_copy(update={"text": c.text, "pages": c.pages}) for d, c in pairs]
+        options = cleaning_of(self.info)
+        if options is not None:  # it learnt from what cleaning left
+            documents = [cleaned(document, options)[0] for document in documents]
         return learnt_from(self.path / LEARNT_FILE, documents)
 
     @staticmethod
@@ -216,11 +213,13 @@ def batch(
     return run_batch(source, Path(folder), Path(out), options, progress)
 
 
-def load_linear(release: Release) -> Expert:
+def load_linear(release: Release) -> Expert | WritingExpert | CleanedExpert:
     """Return the linear baseline that ships with a release."""
     cuts = Thresholds.load(release.path / "linear_thresholds.json")
     window = WindowConfig(**release.info["window"])
-    return linear_expert(release.path, release.expert.release_hash, release.schema, cuts, Codec(release.path), window)
+    codec, key = Codec(release.path), release.expert.release_hash
+    expert = linear_expert(release.path, key, release.schema, cuts, codec, window)
+    return behind_cleaning(expert, cleaning_of(release.info))
 
 
 def run(

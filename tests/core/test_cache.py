@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_folder_that_could_not_be_made_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no more"):
         made_once(tmp_path / "model", fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    left, fresh = tmp_path / ".model.1.partial", tmp_path / ".model.2.partial"
+    for folder in (left, fresh):
+        folder.mkdir()
+        (folder / "a").touch()
+    os.utime(left, (0, 0))
+    made_once(tmp_path / "model", lambda out: (out / "a").touch())
+    assert sorted(tmp_path.iterdir()) == [fresh, tmp_path / "model"], "somebody may be filling it"
 
 
 def test_the_first_of_two_processes_gives_the_folder(tmp_path: Path) -> None:

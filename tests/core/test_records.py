@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from lextune.core.records import Document, DocumentInfo, FieldAnswer, FieldLabel, Quote, Record, Span
 from lextune.core.stage import Context
 
@@ -31,6 +33,14 @@ def test_the_public_record_names_its_schema_schema() -> None:
     assert list(shown) == ["document", "release", "schema", "fields", "not_assessed"]
     assert list(shown["fields"]) == ["B", "A"]
     assert shown["fields"]["A"]["quotes"] == [{"text": "x", "start": 0, "end": 1, "page": None}]
+
+
+@pytest.mark.parametrize(("tag", "pages"), [("2 3", (2, 3)), ("", ()), ("two 3.5 4", (4,))])
+def test_a_record_says_which_pages_were_not_read(tag: str, pages: tuple[int, ...]) -> None:
+    document = Document(id="a", name="a.pdf", sha256="0", text="abc", tags={"scanned_pages": tag})
+    info = DocumentInfo.of(document)
+    assert info.scanned_pages == pages
+    assert (info.name, info.pages, info.characters) == ("a.pdf", None, 3)
 
 
 def test_a_context_reports_to_nobody_by_default() -> None:

@@ -50,12 +50,7 @@ class Scripted:
             status = "accepted" if (min_confidence or 0) <= 0.9 else "review"
             law = FieldAnswer(answer="Utopia", quotes=(quote,), confidence=0.9, status=status)
         record = Record(
-            document=DocumentInfo(
-                name=document.name,
-                sha256=document.sha256,
-                pages=len(document.pages) or None,
-                characters=len(document.text),
-            ),
+            document=DocumentInfo.of(document),
             release=self.name,
             schema_name=SCHEMA.name,
             fields={"Governing Law": law, "Exclusivity": None},

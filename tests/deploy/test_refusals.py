@@ -60,8 +60,8 @@ EXTRACT_REFUSALS: list[tuple[dict[str, Any], int, str, str]] = [
      "a.txt: not UTF-8: byte 0xff at offset 0; convert it, probably with"
      " `iconv -f UTF-16LE -t UTF-8 IN.txt > OUT.txt`"),
     ({"files": {"file": ("a.png", b"\x89PNG" + b"n")}}, 422, "unreadable_document",
-     "a.png: this is an image, and recognising text in images is off; give a document with a text layer, or turn"
-     " recognition on (--ocr, or ocr=True in Python; it needs tesseract)"),
+     "a.png: this is an image, and recognising text in images is off; give a document with a text layer, which"
+     " ocrmypdf makes; `lextune data import --ocr eng`, and ocr=True in Python, recognise text themselves"),
     ({"json": {"text": " \n", "name": "a.txt"}}, 422, "unreadable_document",
      "a.txt: the document has no text; check that this is the text you meant"),
     ({"json": {"text": "x" * 1001, "name": "a.txt"}}, 422, "unreadable_document",

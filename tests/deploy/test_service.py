@@ -158,6 +158,7 @@ def test_a_text_and_a_file_give_the_same_record(client: TestClient) -> None:
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
         "pages": None,
         "characters": len(text),
+        "scanned_pages": [],
     }
     assert list(record["fields"]) == ["Governing Law", "Exclusivity"]
     (quote,) = record["fields"]["Governing Law"]["quotes"]

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lextune.core.errors import RequestError
+from lextune.core.errors import DocumentError, RequestError
 from lextune.core.records import Document, Message, Span
 from lextune.expert.answering import CHUNK, Expert, Identity
 from lextune.expert.engines.base import GenerateOptions, LocalChat, TagInput
@@ -87,6 +87,7 @@ def test_the_record_is_the_public_one(
         "sha256": document.sha256,
         "pages": None,
         "characters": len(CONTRACT),
+        "scanned_pages": [],
     }
     assert (record["release"], record["schema"]) == ("r1", "small")
     assert list(record["fields"]) == list(trained), "in the schema's order"
@@ -280,6 +281,16 @@ def test_a_tagger_answers_through_the_same_path(
     assert by_tag.record == expert().answer(document_of(CONTRACT)).record
     assert by_tag.usage.prompt_tokens > 0
     assert (by_tag.usage.outputs, by_tag.usage.valid) == (0, 0)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_no_number_is_no_null(
+    tiny_base: Path, expert: Callable[..., Expert], document_of: Callable[[str], Document], wrong: float
+) -> None:
+    """A window whose products overflow would read as one without any clause."""
+    tagger = ScriptedTagger(lambda item: np.full((len(item.bounds), 47), wrong, np.float32))
+    with pytest.raises(DocumentError, match=r"the model gave no number for a sentence\n.*openvino-f32"):
+        expert(TagReader(Codec(tiny_base), tagger, Thresholds())).answer(document_of(CONTRACT))
 
 
 def test_a_generator_answers_through_the_same_path(

@@ -11,7 +11,7 @@ import pytest
 from lextune.core.errors import RequestError
 from lextune.core.records import Document, Message, Span
 from lextune.expert.answering import Expert, Identity
-from lextune.expert.cleaned import CleanedExpert
+from lextune.expert.cleaned import CleanedExpert, behind_cleaning
 from lextune.expert.engines.base import GenerateOptions
 from lextune.expert.readers import Passage, Reading
 from lextune.expert.schema import load_schema
@@ -73,3 +73,10 @@ def test_it_is_the_expert_it_wraps(expert: CleanedExpert) -> None:
     assert (expert.name, expert.release_hash, expert.strategy, expert.schema) == ("r1", "h", "tag", SCHEMA)
     with pytest.raises(RequestError, match="cannot chat"):
         expert.chat([Message(role="user", content="Hi")], GenerateOptions())
+
+
+def test_what_was_not_cleaned_for_training_is_read_as_it_is(expert: CleanedExpert) -> None:
+    inner = expert._expert
+    assert behind_cleaning(inner, None) is inner
+    found = behind_cleaning(inner, CleanOptions()).answer(Document(id="a", name="a", sha256="", text=TEXT))
+    assert found.record == expert.answer(Document(id="a", name="a", sha256="", text=TEXT)).record

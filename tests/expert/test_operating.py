@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,6 +239,12 @@ def test_more_recall_takes_lower_cuts(schema: Schema, held: list[HeldOut]) -> No
 def test_nothing_to_fit_on_is_refused(schema: Schema) -> None:
     with pytest.raises(DataError, match=r"no validation document has a labelled clause\n.*more validation documents"):
         fit_operating([], schema, Thresholds(aim="contracteval"))
+
+
+def test_a_model_that_finds_nothing_is_refused(schema: Schema, held: list[HeldOut]) -> None:
+    silent = [replace(each, logits=np.full_like(each.logits, -9)) for each in held]
+    with pytest.raises(DataError, match=r"the model finds no clause in any validation document\n.*train for longer"):
+        fit_operating(silent, schema, Thresholds(aim="contracteval"))
 
 
 def test_a_document_without_sentences_is_never_answered(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +13,11 @@ from lextune.expert.held_out import HeldOut
 from lextune.expert.screen import PRIOR, Screen, fit_screen
 
 FIELDS, WINDOWS, SIZE = 3, 30, 4
-AS_IT_IS = np.array([[1.0, 0.0]] * FIELDS)
+
+
+def as_it_is(_: Sequence[HeldOut]) -> np.ndarray:
+    """The logits are log odds already."""
+    return np.array([[1.0, 0.0]] * FIELDS)
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def measured(screen: Screen, held: list[HeldOut]) -> tuple[float, float]:
 @pytest.mark.parametrize("share", [0.8, 0.95, 0.98, 1.0])
 def test_the_share_asked_for_passes(held: Callable[..., list[HeldOut]], share: float) -> None:
     fitted_on, others = held(40), held(60, seed=1)
-    screen = fit_screen(fitted_on, AS_IT_IS, share)
+    screen = fit_screen(fitted_on, share, as_it_is).screen
     recall, _ = measured(screen, fitted_on)
     assert share <= recall < share + 0.02
     recall, skipped = measured(screen, others)
@@ -59,14 +63,14 @@ def test_the_share_asked_for_passes(held: Callable[..., list[HeldOut]], share: f
 
 
 def test_what_the_tagger_tells_apart_is_skipped(held: Callable[..., list[HeldOut]]) -> None:
-    sharp, blunt = (fit_screen(held(40, apart=apart), AS_IT_IS, 0.95) for apart in (9.0, 0.0))
+    sharp, blunt = (fit_screen(held(40, apart=apart), 0.95, as_it_is).screen for apart in (9.0, 0.0))
     labelled = 1 - (1 - 2 / WINDOWS) ** FIELDS
     assert sharp.skipped == pytest.approx(1 - labelled, abs=0.02), "all windows without a label, and no other"
     assert blunt.skipped < 0.2
 
 
 def test_a_lower_share_skips_more(held: Callable[..., list[HeldOut]]) -> None:
-    skipped = [fit_screen(held(40), AS_IT_IS, share).skipped for share in (1.0, 0.98, 0.9, 0.5)]
+    skipped = [fit_screen(held(40), share, as_it_is).screen.skipped for share in (1.0, 0.98, 0.9, 0.5)]
     assert skipped == sorted(skipped)
     assert skipped[0] < skipped[-1]
 
@@ -80,7 +84,7 @@ def test_a_rare_field_takes_the_limit_of_all(held: Callable[..., list[HeldOut]])
             each.logits[:, 2] += 4
             if number >= labels:
                 each.truth[:, 2] = 0
-        return fit_screen(given, AS_IT_IS, 0.9).limits
+        return fit_screen(given, 0.9, as_it_is).screen.limits
 
     many, few = limits(60), limits(1)
     assert PRIOR > 2
@@ -91,5 +95,32 @@ def test_a_rare_field_takes_the_limit_of_all(held: Callable[..., list[HeldOut]])
 @pytest.mark.parametrize("documents", [0, 1])
 def test_too_little_to_fit_on_is_refused(held: Callable[..., list[HeldOut]], documents: int) -> None:
     with pytest.raises(DataError, match="a screen is fitted on two or more held-out documents with labels") as caught:
-        fit_screen(held(documents), AS_IT_IS, 0.98)
+        fit_screen(held(documents), 0.98)
     assert caught.value.do == "give the split more validation documents, or leave the screen out"
+
+
+@pytest.mark.parametrize("labelled", [1, 2, 3, 6])
+def test_every_part_of_the_documents_has_labels(held: Callable[..., list[HeldOut]], labelled: int) -> None:
+    """Where the few labels fell into one fold, limits were fitted on none."""
+    given = held(6)
+    for each in given[labelled:]:
+        each.truth[:] = 0
+    if labelled == 1:
+        with pytest.raises(DataError, match="two or more held-out documents with labels"):
+            fit_screen(given, 0.9)
+        return
+    screen, passes = fit_screen(given, 0.9)
+    assert len(screen.limits) == FIELDS
+    assert [len(each) for each in passes] == [WINDOWS] * 6
+
+
+def test_a_document_passes_by_what_others_fitted(held: Callable[..., list[HeldOut]]) -> None:
+    """The one document whose labels have low logits keeps them where it fits its own screen, and not here."""
+    given = held(8, apart=9.0)
+    odd = given[3]
+    odd.logits[odd.truth == 1] = -6
+    screen, passes = fit_screen(given, 1.0, as_it_is)
+    labelled = np.logical_or.reduceat((odd.truth == 1).any(axis=1), odd.starts)
+    assert measured(screen, [odd])[0] == 1
+    assert not passes[3][labelled].all()
+    assert screen.recall < 1

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import DataError
-from lextune.expert.thresholds import FEW, Scored, Thresholds, _best_cut, fit_thresholds, score_document
+from lextune.expert.thresholds import FEW, FLOOR, Scored, Thresholds, _best_cut, fit_thresholds, score_document
 
 PAIRS = st.lists(st.tuples(st.sampled_from([0.05, 0.2, 0.4, 0.6, 0.9]), st.booleans()), min_size=1, max_size=12)
 
@@ -110,11 +110,30 @@ def test_one_class_alone_leaves_the_logits_as_they_are() -> None:
 
 
 def test_negatives_are_thinned_and_positives_kept() -> None:
-    yes = [n in (5, 6) for n in range(30)]
-    scored = score_document("d", {"A": [float(n) for n in range(30)]}, {"A": yes}, every=7)
-    assert scored.sentences == tuple((float(n), yes[n]) for n in (0, 5, 6, 7, 14, 21, 28))
-    assert scored.best == {"A": 29.0}
+    yes = [n in (50, 51) for n in range(301)]
+    scored = score_document("d", {"A": [float(n) for n in range(301)]}, {"A": yes}, every=7)
+    assert [int(logit) for logit, positive in scored.sentences if positive] == [50, 51]
+    rest = [int(logit) for logit, positive in scored.sentences if not positive]
+    assert len({n % 7 for n in rest}) == 1
+    assert len(rest) in (42, 43)
+    assert scored.best == {"A": 300.0}
+    firsts = [score_document(f"d{n}", {"A": [0.0]}, {"A": [False]}, every=7).sentences for n in range(700)]
+    assert 60 < sum(map(bool, firsts)) < 140, "a document's first sentence stands for no more than others"
     assert score_document("d", {"A": []}, {"A": []}).best == {"A": -30.0}
+
+
+def test_what_counts_neither_way_fits_nothing() -> None:
+    scored = score_document("d", {"A": [1.0, 2.0, 9.0]}, {"A": [True, False, None]}, every=1)
+    assert scored.sentences == ((1.0, True), (2.0, False))
+    assert scored.best == {"A": 9.0}, "it is answered all the same"
+
+
+def test_what_is_no_candidate_chooses_no_threshold() -> None:
+    """Sentences below FLOOR are not quoted: a cut among them would promise answers that are never given."""
+    noise = [score_document(f"d{n}", {"A": [-n / 50] * 700}, {"A": [n == 3] + [False] * 699}) for n in range(20)]
+    fitted = fit_thresholds(noise, ["A"])
+    assert fitted.confidence(np.zeros(1, np.float32)) < FLOOR
+    assert fitted.of("A") == 0.5
 
 
 def test_saved_and_loaded(tmp_path: Path) -> None:

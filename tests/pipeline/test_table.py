@@ -92,6 +92,10 @@ def test_cleaning_comes_between_import_and_split() -> None:
     assert steps["clean"].config.model_dump()["furniture"] is False
     assert steps["bundle"].config.model_dump()["clean"]["furniture"] is False, "the release cleans what it reads"
     assert {step.stage.name: step for step in plan(EXTRACTION, "f")}["split"].inputs["documents"] == "documents"
+    spoilt = changed(clean={"furniture": False}, evaluate={"stressed": 2, "twins": 2})
+    steps = {step.stage.name: step for step in plan(spoilt, "f")}
+    for name in ("stress", "twins"):
+        assert steps[name].config.model_dump()["clean"]["furniture"] is False, "as the release reads"
 
 
 def test_what_a_recipe_asks_for_beside_the_scores_comes_before_the_gate() -> None:
@@ -123,6 +127,11 @@ def test_twins_to_learn_from_stand_between_the_split_and_its_examples_alone() ->
         (
             {"task": "instruction", "train": {"strategy": "text"}, "clean": {}},
             "clean: the task instruction reads what callers write, which is not cleaned\n  -> leave it out, and clean",
+        ),
+        (
+            {"task": "instruction", "train": {"strategy": "text"}},
+            "schema_name: the task instruction reads rows, which have the one field output and none of clauses-47\n"
+            "  -> use schema_name: instruction",
         ),
         (
             {"task": "instruction", "train": {"strategy": "text"}, "evaluate": {"stressed": 2}},

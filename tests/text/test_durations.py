@@ -20,6 +20,7 @@ from lextune.text.durations import end_of, end_of_term
         ("20XX-01-01", {"value": 1, "unit": "year"}, None),
         ("2015-XX-XX", {"value": 6, "unit": "day"}, None),
         ("2015-01-01", {"value": 6, "unit": "business day"}, None),
+        ("2015-XX-XX", {"value": 6, "unit": "business day"}, None),
         ("9999-12-31", {"value": 60, "unit": "day"}, None),
         ("", {"value": 1, "unit": "year"}, None),
         ("perpetual", {"value": 1, "unit": "year"}, None),

@@ -393,6 +393,13 @@ def test_same_parties(gold: list[object], answer: object, same: bool) -> None:
         ("ten thousand dollars", (10_000, "USD")),
         ("10,000 US dollars", (10_000, "USD")),
         ("thirty (30) days", None),
+        ("One Million Five Hundred Thousand and 00/100 Dollars ($1,500,000.00)", (1_500_000, "USD")),
+        ("Five Thousand and No/100 Dollars ($5,000.00)", (5_000, "USD")),
+        ("S$500,000", (500_000, "SGD")),
+        ("AU$ 500,000", (500_000, "AUD")),
+        ("NZ$5,000", (5_000, "NZD")),
+        ("R$5,000", (5_000, "BRL")),
+        ("X$5,000", None),
     ],
 )
 def test_money(text: str, expected: tuple[float, str] | None) -> None:

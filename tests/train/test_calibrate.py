@@ -25,6 +25,7 @@ from lextune.train.calibrate import (
     FOLDS,
     Readings,
     Sight,
+    assessed,
     condense,
     cross_fitted,
     fit_aim,
@@ -97,6 +98,12 @@ def test_every_aim_finds_what_is_there(held: list[HeldOut], schema: Schema, aim:
     assert fitted.aim == aim
     assert low < fitted.of("Law") <= high
     assert bool(fitted.quoting) == (aim in ("contracteval", "precision_at_recall"))
+
+
+def test_fields_that_are_never_answered_decide_nothing() -> None:
+    (kept,) = assessed([_document()], ("Term",))
+    assert kept.labels == {"Term": FieldLabel()}
+    assert _document().labels.keys() == {"Law", "Term"}
 
 
 def test_what_stands_beside_the_model_is_fitted_together(held: list[HeldOut]) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
+
+PARTIAL = ".partial"
+ABANDONED = 24 * 3600  # seconds after which what a killed process left is removed
 
 
 def cache_folder() -> Path:
@@ -26,9 +31,12 @@ def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
     """
     if folder.exists():
         return folder
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*{PARTIAL}"):
+        if time.time() - left.stat().st_mtime > ABANDONED:
+            shutil.rmtree(left, ignore_errors=True)
+    staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{PARTIAL}")
+    staging.mkdir()
     try:
         make(staging)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 LEARNT_FILE = "learnt_from.json"  # of a split, and of a release: by what it tells the documents that it learnt from
+SCANNED_PAGES = "scanned_pages"  # the tag of a document with the numbers of its pages that are pictures: "2 3"
 
 
 class _Frozen(BaseModel):
@@ -125,12 +126,28 @@ class FieldAnswer(_Frozen):
 
 
 class DocumentInfo(_Frozen):
-    """Identity of the document that was read; `pages` is None where the source has none."""
+    """Identity of the document that was read; `pages` is None where the source has none.
+
+    `scanned_pages` are pictures, counted from 1: nothing on them was read.
+    """
 
     name: str
     sha256: str
     pages: int | None
     characters: int
+    scanned_pages: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, document: Document) -> DocumentInfo:
+        """Return what identifies a document."""
+        scanned = document.tags.get(SCANNED_PAGES, "").split()
+        return cls(
+            name=document.name,
+            sha256=document.sha256,
+            pages=len(document.pages) or None,
+            characters=len(document.text),
+            scanned_pages=tuple(int(page) for page in scanned if page.isdecimal()),
+        )
 
 
 class Record(_Frozen):

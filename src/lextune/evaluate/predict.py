@@ -66,7 +66,7 @@ def _linear(config: PredictConfig, inputs: Inputs, schema: Schema) -> Expert:
 
 def _released(config: PredictConfig, folder: Path) -> Making:
     def start() -> Arm:
-        expert, _ = release_expert(Artifact.open(find_release(folder), kind="release"), config.engine)
+        expert, _ = release_expert(Artifact.open(find_release(folder), kind="release"))
         return arm_of(expert, config.task, config.task_options)
 
     return start

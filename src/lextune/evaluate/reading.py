@@ -8,10 +8,12 @@ from lextune.evaluate.arms import TUNED, Arm
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
+from lextune.expert.cleaned import behind_cleaning
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
+from lextune.text.cleaning import CleanOptions
 
 
 class ReadConfig(Config):
@@ -25,9 +27,16 @@ class ReadConfig(Config):
     """The engine that runs the model: `openvino`, `openvino-f32` or `transformers`."""
 
 
-def tuned_arm(config: ReadConfig, inputs: Inputs) -> Arm:
+class ServedConfig(ReadConfig):
+    """How documents are read that did not go through the run's cleaning: as the release will."""
+
+    clean: CleanOptions | None = None
+    """How every document is cleaned before it is read; null for not at all."""
+
+
+def tuned_arm(config: ServedConfig, inputs: Inputs) -> Arm:
     """Return the tuned model (inputs `model` and `thresholds`) as what answers a document."""
-    return tuned_expert(config, inputs).answer
+    return behind_cleaning(tuned_expert(config, inputs), config.clean).answer
 
 
 def tuned_expert(config: ReadConfig, inputs: Inputs, made: str = "model", name: str = TUNED) -> Expert | WritingExpert:

@@ -23,7 +23,7 @@ from lextune.core.journal import Journal
 from lextune.core.records import Document, FieldAnswer, Prediction, Span
 from lextune.core.stage import Context, Inputs, Progress, Stage, Summary
 from lextune.evaluate.arms import TUNED, Arm, Making
-from lextune.evaluate.reading import ReadConfig, tuned_arm
+from lextune.evaluate.reading import ServedConfig, tuned_arm
 from lextune.expert.scoring.intervals import Bootstrap, Score, ratio
 from lextune.expert.scoring.pairs import given
 from lextune.text.stress import HUGE, KINDS, Stress, Stressed, huge
@@ -34,7 +34,7 @@ Kind = Literal["injected", "cut_pages", "shuffled_pages", "ocr", "furniture", "e
 SHOWN = 5  # examples of each kind
 
 
-class StressConfig(ReadConfig):
+class StressConfig(ServedConfig):
     """What is done to how many documents."""
 
     stressed: int = Field(8, ge=1)

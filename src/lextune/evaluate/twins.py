@@ -20,7 +20,7 @@ from lextune.core.errors import DataError
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.evaluate.arms import TUNED, run_arms
-from lextune.evaluate.reading import ReadConfig, tuned_arm
+from lextune.evaluate.reading import ServedConfig, tuned_arm
 from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import score
 from lextune.expert.scoring.evaluation import Evaluation
@@ -31,7 +31,7 @@ from lextune.text.anglicise import SUFFIX, anglicise, has_twin
 from lextune.text.drafting import drafting
 
 
-class TwinsConfig(ReadConfig):
+class TwinsConfig(ServedConfig):
     """Which documents' twins are read."""
 
     twins: int = Field(40, ge=1)

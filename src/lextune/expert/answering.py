@@ -72,12 +72,7 @@ class Identified:
 
     def _record(self, document: Document, fields: dict[str, FieldAnswer | None]) -> Record:
         return Record(
-            document=DocumentInfo(
-                name=document.name,
-                sha256=document.sha256,
-                pages=len(document.pages) or None,
-                characters=len(document.text),
-            ),
+            document=DocumentInfo.of(document),
             release=self.identity.name,
             schema_name=self.schema.name,
             fields=fields,

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lextune.core.records import Candidate, Document, FieldAnswer, Message, Prediction, Quote, Span
+from lextune.core.records import Candidate, Document, Edit, FieldAnswer, Message, Prediction, Quote, Span
 from lextune.expert.answering import Expert
 from lextune.expert.engines.base import GenerateOptions, Generation
 from lextune.expert.schema import Schema
+from lextune.expert.writing import WritingExpert
 from lextune.text.cleaning import CleanOptions, clean
 from lextune.text.edits import OffsetMap
+
+
+def cleaned(document: Document, options: CleanOptions) -> tuple[Document, Sequence[Edit]]:
+    """Return a document as cleaning leaves it, and what was changed."""
+    found = clean(document.text, document.pages, options)
+    return document.model_copy(update={"text": found.text, "pages": found.pages}), found.edits
 
 
 class CleanedExpert:
@@ -48,10 +55,9 @@ class CleanedExpert:
 
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Prediction:
         """Answer every field from one document; see `Expert.answer`."""
-        cleaned = clean(document.text, document.pages, self._options)
-        read = document.model_copy(update={"text": cleaned.text, "pages": cleaned.pages})
+        read, edits = cleaned(document, self._options)
         prediction = self._expert.answer(read, min_confidence=min_confidence)
-        back = OffsetMap(cleaned.edits)
+        back = OffsetMap(edits)
         record = prediction.record
         info = record.document.model_copy(update={"characters": len(document.text)})
         fields = {name: answer and _moved(answer, document, back) for name, answer in record.fields.items()}
@@ -65,6 +71,18 @@ class CleanedExpert:
     def chat(self, messages: Sequence[Message], options: GenerateOptions) -> Generation:
         """Continue a conversation; see `Expert.chat`."""
         return self._expert.chat(messages, options)
+
+
+def behind_cleaning(
+    expert: Expert | WritingExpert, options: CleanOptions | None
+) -> Expert | WritingExpert | CleanedExpert:
+    """Return an expert behind the cleaning that its training documents went through, if any; one that writes as it is.
+
+    Args:
+        expert: what reads.
+        options: of the cleaning; None for none.
+    """
+    return CleanedExpert(expert, options) if options is not None and isinstance(expert, Expert) else expert
 
 
 def _moved(answer: FieldAnswer, document: Document, back: OffsetMap) -> FieldAnswer:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from lextune.core.artifacts import Artifact, build_folder, sha256_file
+from lextune.core.artifacts import Artifact, build_folder, sha256_file, sha256_json
 from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import ModelError
 from lextune.expert.build import load_model
-from lextune.expert.engines.openvino_ import export
+from lextune.expert.engines.openvino_ import export, exporters
 from lextune.expert.engines.quantized import Bits
 from lextune.expert.head import tag_input
 from lextune.expert.merging import merge
@@ -81,7 +81,7 @@ def unpack(folder: Path) -> Path:
     packed = Artifact.open(folder, kind=KIND)
     made = header("release", "unpack", {KIND: packed.hash})
     return made_once(
-        cache_folder() / "releases" / packed.hash[:24],
+        cache_folder() / "releases" / sha256_json([packed.hash, VERSION, exporters()])[:24],
         lambda out: build_folder(out, made, lambda staging: _filled(packed, staging)),
     )
 

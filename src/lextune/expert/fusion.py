@@ -101,15 +101,26 @@ def fuse(model: Sequence[HeldOut], linear: Sequence[HeldOut], fusion: Fusion) ->
     """Return held-out documents as `FusedReader` sees them, from what both readers saw; nothing is read again."""
     import numpy as np
 
+    fused = [
+        replace(seen, logits=fusion.fused(seen.logits, lexical.logits))
+        for seen, lexical in zip(model, linear, strict=True)
+    ]
+    screen = fusion.screen
+    if screen is None:
+        return fused
+    alone = [replace(each, logits=fusion.linear_alone(each.logits)) for each in linear]
+    cut = (np.split(each.logits, each.starts[1:]) for each in alone)
+    return spare(fused, alone, [np.array([screen.passes(window) for window in windows]) for windows in cut])
+
+
+def spare(fused: Sequence[HeldOut], alone: Sequence[HeldOut], passes: Sequence[NDArray[np.bool_]]) -> list[HeldOut]:
+    """Return documents with the linear tagger's log odds in the windows [windows] that the model does not read."""
+    import numpy as np
+
     out = []
-    for seen, lexical in zip(model, linear, strict=True):
-        logits, alone = fusion.fused(seen.logits, lexical.logits), fusion.linear_alone(lexical.logits)
-        if fusion.screen is not None:
-            for window in np.unique(seen.window_of):
-                rows = seen.window_of == window
-                if not fusion.screen.passes(alone[rows]):
-                    logits[rows] = alone[rows]
-        out.append(replace(seen, logits=logits))
+    for both, one, read in zip(fused, alone, passes, strict=True):
+        of_sentence = np.repeat(read, np.diff(both.starts, append=len(both.window_of)))
+        out.append(replace(both, logits=np.where(of_sentence[:, None], both.logits, one.logits)))
     return out
 
 

@@ -65,6 +65,11 @@ class Head:
         """The number of fields it scores."""
         return int(self.bias.shape[0])
 
+    @property
+    def both_ways(self) -> bool:
+        """Whether a token sees what follows it in its window."""
+        return self.attention == "bidirectional"
+
     def __call__(self, hidden: NDArray[np.float32], bounds: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """Return logits [sentences, fields] from hidden states [tokens, hidden]."""
         return self.represent(hidden, bounds) @ self.weight.T + self.bias

@@ -42,6 +42,13 @@ class HeldOut:
     logits: NDArray[np.float32]
     truth: NDArray[np.int8]
 
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """The first sentence of each window."""
+        import numpy as np
+
+        return np.flatnonzero(np.diff(self.window_of, prepend=-1))
+
 
 def read_held_out(
     reader: LogitReader, documents: Iterable[Document], schema: Schema, codec: Codec, window: WindowConfig

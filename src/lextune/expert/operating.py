@@ -11,9 +11,10 @@ alone, and the weights are found by bisection (Everett 1963, Generalized Lagrang
 FP + FN) is a ratio of sums; its maximum is that of 2TP - F1 * (TP + FP), iterated (Dinkelbach 1967, On Nonlinear
 Fractional Programming).
 
-A field is shrunk towards all: its counts are taken together with those of `PRIOR` documents that state it, drawn from
-all fields, and of as many others as there are beside them. Fields with fewer than `FEW` present documents share a cut,
-for which they count as one field.
+A field is shrunk towards all: what is best for it is decided by its counts together with those of `PRIOR` documents
+that state it, drawn from all fields, and of as many others as there are beside them. Fields with fewer than `FEW`
+present documents share a cut, for which they count as one field. F1 and the constraints are of the counts themselves;
+so the two methods are exact where there is no prior, and near it otherwise.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ def fit_operating(
     tables = tabulate(held, schema, thresholds, edge_tagger)
     if not tables.present.any():
         raise DataError("no validation document has a labelled clause", do="give the split more validation documents")
+    if not len(tables.cuts):
+        raise DataError("the model finds no clause in any validation document", do="train for longer")
     frequent = tables.present >= FEW
     chosen = choose(tables, thresholds.aim, limits)
     cut = tables.cuts[chosen.cut]
@@ -218,7 +221,8 @@ def _least_weight(solve: Callable[[float], Solution], column: int, wanted: float
     """Return the solution of the smallest weight that reaches what is wanted; that of the largest if none does.
 
     Args:
-        solve: from the constraint's weight to a solution, whose counts in the column do not fall with the weight.
+        solve: from the constraint's weight to a solution, whose counts in the column rise with the weight (priors may
+            bend that a little: what is returned has been seen to reach what is wanted).
         column: the counts that are constrained.
         wanted: what they have to reach, a share of the present fields.
     """

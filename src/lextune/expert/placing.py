@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lextune.core.records import Document, Quote, Span, Usage
 from lextune.expert.edges import PART_OF_SENTENCE, EdgeTagger, edges
 from lextune.expert.schema import SchemaField
-from lextune.expert.thresholds import Quoting
+from lextune.expert.thresholds import FLOOR, Quoting
 from lextune.text.spans import CollapsedText, merge_adjacent
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ONE_PLACE = ("text", "date")  # fields that one place states
-FLOOR = 0.005  # a sentence below this confidence is no candidate
 
 Parts = Mapping[tuple[int, int], Sequence[tuple[int, int]]]
 

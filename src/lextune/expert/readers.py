@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lextune.core.errors import DocumentError, shorten
 from lextune.core.records import total
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation, LocalChat, Tagger
 from lextune.expert.grammar import point_grammar
@@ -84,9 +85,23 @@ class TagReader:
         self._codec, self._tagger, self._thresholds = codec, tagger, thresholds
 
     def tagged(self, passages: Sequence[Passage]) -> list[Tagged]:
-        """Return raw logits."""
+        """Return raw logits.
+
+        Raises:
+            DocumentError: the engine gave no number for a sentence.
+        """
+        import numpy as np
+
         inputs = [tag_input(self._codec, p.heading, p.texts) for p in passages]
-        return [Tagged(*each) for each in zip(self._tagger.tag(inputs), (len(i.ids) for i in inputs), strict=True)]
+        found = self._tagger.tag(inputs)
+        for passage, logits in zip(passages, found, strict=True):
+            if not np.isfinite(logits).all():
+                raise DocumentError(
+                    "the model gave no number for a sentence",
+                    where=f"the part {shorten(passage.heading or passage.texts[0], 60)!r}",
+                    do="read the document with --engine openvino-f32",
+                )
+        return [Tagged(logits, len(each.ids)) for logits, each in zip(found, inputs, strict=True)]
 
     def logits(self, passages: Sequence[Passage]) -> list[NDArray[np.float32]]:
         """Return raw logits, for calibration."""

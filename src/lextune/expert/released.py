@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from lextune.core.errors import ArtifactError, MachineError
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
-from lextune.expert.cleaned import CleanedExpert
+from lextune.expert.cleaned import CleanedExpert, behind_cleaning
 from lextune.expert.compact import KIND, NOTE, bundled, unpack
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
@@ -75,12 +76,15 @@ def release_expert(
         load_schema(str(release.path / "schema.yaml")),
         Thresholds.load(release.path / THRESHOLDS_FILE),
         WindowConfig(**info["window"]),
-        Identity(info["name"], info["weights"], info["strategy"]),
+        Identity(info["name"], identity_of(release), info["strategy"]),
         Beside.load(release.path, release.path),
     )
-    if info.get("clean") and isinstance(expert, Expert):
-        return CleanedExpert(expert, CleanOptions(**info["clean"])), info
-    return expert, info
+    return behind_cleaning(expert, cleaning_of(info)), info
+
+
+def cleaning_of(info: Mapping[str, Any]) -> CleanOptions | None:
+    """Return how the release of a `release.json` cleans what it reads."""
+    return CleanOptions(**info["clean"]) if info.get("clean") else None
 
 
 def identity_of(release: Artifact) -> str:

@@ -3,19 +3,19 @@
 A window passes where some field's log odds reach the field's limit. The limits are fitted on held-out documents so that
 a stated share of the labels stand in windows that pass: a field's limit is a quantile of what its labelled windows
 reach, counted together with `PRIOR` labelled windows of all fields, and the quantile is the highest that keeps the
-share. How much passes and what is missed is measured on documents that did not fit the limits.
+share. How much passes and what is missed is measured on documents that fitted neither the limits nor the log odds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from lextune.core.errors import DataError
 from lextune.expert.held_out import HeldOut
-from lextune.expert.logistic import log_odds
+from lextune.expert.logistic import fit_curves, log_odds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ class Screen(BaseModel):
     """The limits, a field each in the schema's order, and what they cost and save.
 
     `share` is what was asked for. `recall` of the labels stand in windows that pass, a label being a field of a window,
-    and `skipped` is the share of windows that do not pass; both were measured on documents that fitted none of it.
+    and `skipped` is the share of windows that do not pass; both were measured in folds, by what the others fitted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -45,62 +45,77 @@ class Screen(BaseModel):
         return bool((alone >= self.limits).any())
 
 
+class FittedScreen(NamedTuple):
+    """A screen, and of each document it was fitted on which windows [windows] pass a screen fitted on others."""
+
+    screen: Screen
+    passes: list[NDArray[np.bool_]]
+
+
 class _Windows(NamedTuple):
-    """`reached` [windows, fields]: the highest log odds; `labelled` [windows, fields]; the document of each window."""
+    """Of documents' windows, `reached` [windows, fields], the highest log odds, and `labelled` [windows, fields]."""
 
     reached: NDArray[np.float32]
     labelled: NDArray[np.bool_]
-    document: NDArray[np.intp]
 
 
-def fit_screen(held: Sequence[HeldOut], alone: NDArray[np.float64], share: float) -> Screen:
+def _own_curves(held: Sequence[HeldOut]) -> NDArray[np.float64]:
+    return fit_curves((held,))
+
+
+def fit_screen(
+    held: Sequence[HeldOut], share: float, curves: Callable[[Sequence[HeldOut]], NDArray[np.float64]] = _own_curves
+) -> FittedScreen:
     """Fit the limits on what the linear tagger said of held-out documents.
 
     Args:
-        held: at least two documents, which the tagger was not trained on.
-        alone: [fields, 2], the curves of its logits (`lextune.expert.logistic.fit_curves`).
+        held: documents which the tagger was not trained on, at least two of them with labels.
         share: of the labels that have to stand in windows that pass.
+        curves: fits the curves [fields, 2] that make its logits log odds.
 
     Raises:
-        DataError: fewer than two documents, or no label in them.
+        DataError: fewer than two documents have a label.
     """
     import numpy as np
 
-    if len(held) < 2 or not any((each.truth == 1).any() for each in held):
+    labelled = [number for number, each in enumerate(held) if (each.truth == 1).any()]
+    if len(labelled) < 2:
         raise DataError(
             "a screen is fitted on two or more held-out documents with labels",
             where="screen",
             do="give the split more validation documents, or leave the screen out",
         )
-    windows = _windows(held, alone)
-    fold = windows.document % min(FOLDS, len(held))
-    passed = np.zeros(len(fold), bool)
-    for number in range(int(fold.max()) + 1):
-        own = fold == number
-        limits = _limits(windows.reached[~own], windows.labelled[~own], share)
-        passed[own] = (windows.reached[own] >= limits).any(axis=1)
-    limits = _limits(windows.reached, windows.labelled, share)
-    return Screen(
-        limits=tuple(float(value) for value in limits),
+    order = labelled + [number for number in range(len(held)) if number not in labelled]  # so that every fold has some
+    folds = min(FOLDS, len(labelled))
+    passes: list[NDArray[np.bool_]] = [np.zeros(0, bool)] * len(held)
+    for fold in range(folds):
+        others = [held[number] for place, number in enumerate(order) if place % folds != fold]
+        odds = curves(others)
+        limits = _limits(*_windows(others, odds), share)
+        for number in order[fold::folds]:
+            passes[number] = np.asarray((_windows([held[number]], odds).reached >= limits).any(axis=1))
+    odds = curves(held)
+    windows, passed = _windows(held, odds), np.concatenate(passes)
+    screen = Screen(
+        limits=tuple(float(value) for value in _limits(*windows, share)),
         share=share,
         recall=float(windows.labelled[passed].sum() / windows.labelled.sum()),
         skipped=float(1 - passed.mean()),
         n_documents=len(held),
     )
+    return FittedScreen(screen, passes)
 
 
-def _windows(held: Sequence[HeldOut], alone: NDArray[np.float64]) -> _Windows:
+def _windows(held: Sequence[HeldOut], curves: NDArray[np.float64]) -> _Windows:
     import numpy as np
 
-    reached, labelled, document = [], [], []
-    for number, each in enumerate(held):
-        starts = np.flatnonzero(np.diff(each.window_of, prepend=-1))
-        if not len(starts):
-            continue
-        reached.append(np.maximum.reduceat(log_odds(alone, (each.logits,)), starts, axis=0))
-        labelled.append(np.logical_or.reduceat(each.truth == 1, starts, axis=0))
-        document.append(np.full(len(starts), number))
-    return _Windows(np.concatenate(reached), np.concatenate(labelled), np.concatenate(document))
+    fields = held[0].truth.shape[1]
+    reached, labelled = [np.zeros((0, fields), np.float32)], [np.zeros((0, fields), bool)]
+    for each in held:
+        if len(each.starts):
+            reached.append(np.maximum.reduceat(log_odds(curves, (each.logits,)), each.starts, axis=0))
+            labelled.append(np.logical_or.reduceat(each.truth == 1, each.starts, axis=0))
+    return _Windows(np.concatenate(reached), np.concatenate(labelled))
 
 
 def _limits(reached: NDArray[np.float32], labelled: NDArray[np.bool_], share: float) -> NDArray[np.float64]:

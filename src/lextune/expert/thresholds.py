@@ -10,6 +10,7 @@ threshold. How much is quoted for a present field says `Quoting`: the same for a
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW = 20
+FLOOR = 0.005  # a sentence below this confidence is no candidate
 THRESHOLDS_FILE = "thresholds.json"
 POINTED = 0.01  # the threshold of what is generated: it has no calibrated confidence, and all of it counts
 Extent = Literal["parts", "between", "sentences"]
@@ -96,8 +98,8 @@ class Thresholds(BaseModel):
 class Scored(BaseModel):
     """One validation document: `best[field]` is its highest logit, `gold[field]` whether it is present.
 
-    `sentences` holds, for calibration, (logit, is positive) of sentences, all positives and some negatives
-    with `negative_weight` the number of negatives each one stands for.
+    `sentences` holds, for calibration, (logit, is positive) of sentences that count either way, all positives and some
+    negatives with `negative_weight` the number of negatives each one stands for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -143,7 +145,8 @@ def review_limit(pooled: float) -> float:
 
 def _probability(thresholds: Thresholds, logit: float) -> float:
     scaled = max(-30.0, min(30.0, thresholds.slope * logit + thresholds.shift))
-    return 1 / (1 + math.exp(-scaled))
+    probability = 1 / (1 + math.exp(-scaled))
+    return probability if probability >= FLOOR else 0.0  # what is no candidate is not answered
 
 
 def _platt(scored: Sequence[Scored]) -> tuple[float, float]:
@@ -166,6 +169,8 @@ def _best_cut(pairs: Sequence[tuple[float, bool]], beta: float) -> float:
     positives = sum(gold for _, gold in ordered)
     best, cut, hits = -1.0, 0.5, 0
     for index, (confidence, gold) in enumerate(ordered):
+        if confidence <= 0:
+            break
         hits += gold
         following = ordered[index + 1][0] if index + 1 < len(ordered) else 0.0
         if following == confidence:
@@ -179,15 +184,23 @@ def _best_cut(pairs: Sequence[tuple[float, bool]], beta: float) -> float:
 def score_document(
     document_id: str,
     logits: Mapping[str, Sequence[float]],
-    positives: Mapping[str, Sequence[bool]],
+    positives: Mapping[str, Sequence[bool | None]],
     *,
     every: int = 7,
 ) -> Scored:
-    """Condense one document's sentence logits for fitting; every `every`-th negative sentence is kept."""
+    """Condense one document's sentence logits for fitting.
+
+    Args:
+        document_id: of the document; it says at which sentence counting begins.
+        logits: of its sentences, by field.
+        positives: whether each answers the field; None counts neither way.
+        every: so many-th negative sentence is kept.
+    """
     sentences: list[tuple[float, bool]] = []
+    first = zlib.crc32(document_id.encode()) % every
     for field, values in logits.items():
-        for index, (value, yes) in enumerate(zip(values, positives[field], strict=True)):
-            if yes or index % every == 0:
+        for index, (value, yes) in enumerate(zip(values, positives[field], strict=True), start=first):
+            if yes or (yes is not None and index % every == 0):
                 sentences.append((float(value), bool(yes)))
     return Scored(
         document_id=document_id,

@@ -15,6 +15,8 @@ from lextune.evaluate import stages as evaluate_stages
 from lextune.expert.build import in_openvino
 from lextune.expert.schema import load_schema
 from lextune.expert.tasks import get_task
+from lextune.expert.tasks.base import OUTPUT
+from lextune.expert.tasks.instruction import is_prose
 from lextune.pipeline.recipe import Recipe
 from lextune.release import bundle, merge, parity
 from lextune.train import dpo, kept_out, preferences, search
@@ -192,7 +194,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
 
 
 def _check_rows(recipe: Recipe) -> None:
-    """Refuse what is done to contracts alone."""
+    """Refuse what is done to contracts alone, and a schema of clauses."""
     if recipe.clean is not None:
         raise RecipeError(
             f"the task {recipe.task} reads what callers write, which is not cleaned",
@@ -207,6 +209,12 @@ def _check_rows(recipe: Recipe) -> None:
     for name in (name for name, count in asked.items() if count):
         raise RecipeError(
             f"the task {recipe.task} reads rows, and this is done to contracts", where=name, do="leave it out"
+        )
+    if not is_prose(load_schema(recipe.schema_name)):
+        raise RecipeError(
+            f"the task {recipe.task} reads rows, which have the one field {OUTPUT} and none of {recipe.schema_name}",
+            where="schema_name",
+            do="use schema_name: instruction",
         )
 
 

@@ -162,6 +162,8 @@ def _end_of(start: str, duration: dict[str, Any]) -> str | None:
         _MONTHS.get(duration["unit"], 0) * duration["value"],
         _WHOLE_DAYS.get(duration["unit"], 0),
     )
+    if not months and not days_more:
+        return None
     try:
         year, month, day = start.split("-")
         if days_more:
@@ -173,7 +175,7 @@ def _end_of(start: str, duration: dict[str, Any]) -> str | None:
         year_then = int(year) + more
         if day != "XX":
             day = f"{min(int(day), calendar.monthrange(year_then, index + 1)[1]):02d}"
-        return f"{year_then:04d}-{index + 1:02d}-{day}" if months else None
+        return f"{year_then:04d}-{index + 1:02d}-{day}"
     except (ValueError, OverflowError, calendar.IllegalMonthError):
         return None
 

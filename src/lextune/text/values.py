@@ -133,6 +133,7 @@ def same_value(kind: str, gold: Any, answer: Any) -> bool:
 
 
 _SYMBOLS = {"$": "USD", "US$": "USD", "U.S.$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD"}
+_SYMBOLS |= {"AU$": "AUD", "NZ$": "NZD", "S$": "SGD", "SG$": "SGD", "R$": "BRL"}
 _SYMBOLS |= {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
 _CODES = "USD|EUR|GBP|CAD|AUD|JPY|CNY|RMB|CHF|INR|HKD|SGD|SEK|NOK|DKK|NZD|KRW|BRL|MXN|ZAR|ILS"
 _NAMES = {
@@ -161,8 +162,8 @@ _AMOUNT = (
 _SIGN = "|".join(re.escape(sign) for sign in sorted(_SYMBOLS, key=len, reverse=True))
 _WORDS = "|".join(_NAMES)
 _MONEY = re.compile(
-    rf"(?P<sign>{_SIGN}|\b(?:{_CODES}))\s*\$?\s*{_AMOUNT.format(1)}"
-    rf"|(?<![\w.,]){_AMOUNT.format(2)}\s*(?P<name>{_CODES}|(?:US|U\.S\.)?\s*(?:{_WORDS})s?)\b"
+    rf"(?P<sign>(?<![A-Za-z])(?:{_SIGN})|\b(?:{_CODES}))\s*\$?\s*{_AMOUNT.format(1)}"
+    rf"|(?<![\w.,/]){_AMOUNT.format(2)}\s*(?P<name>{_CODES}|(?:US|U\.S\.)?\s*(?:{_WORDS})s?)\b"
     rf"|\b(?P<spelt>{NUMBER_WORDS})\s+(?P<unit>{_WORDS})s?\b",
     re.I,
 )

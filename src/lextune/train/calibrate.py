@@ -7,15 +7,15 @@ fitted on log odds that were fitted without the document (`cross_fitted`), which
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lextune.core.records import Document
 from lextune.core.stage import Context
 from lextune.expert.edges import EdgeTagger
-from lextune.expert.fusion import Fusion, fit_fusion, fuse
-from lextune.expert.held_out import HeldOut, LogitReader, read_held_out
+from lextune.expert.fusion import Fusion, fit_fusion, fuse, spare
+from lextune.expert.held_out import IGNORED, HeldOut, LogitReader, read_held_out
 from lextune.expert.logistic import fit_curves, log_odds
 from lextune.expert.operating import Limits, fit_operating
 from lextune.expert.point import GENERAL
@@ -31,6 +31,7 @@ FOLDS = 5
 Readings = Sequence[Sequence[HeldOut]]
 Sight = Callable[[Readings], list[HeldOut]]
 Curves = tuple[tuple[float, float], ...]
+_MEANS = {1: True, 0: False, IGNORED: None}
 
 
 def trained_fields(examples: Sequence[Any], schema: Schema, strategy: str) -> tuple[str, ...]:
@@ -63,13 +64,21 @@ def read_all(
     return out
 
 
+def assessed(documents: Iterable[Document], fields: Collection[str]) -> list[Document]:
+    """Return documents with the labels of these fields alone: what is never answered decides nothing."""
+    return [
+        document.model_copy(update={"labels": {k: v for k, v in document.labels.items() if k in fields}})
+        for document in documents
+    ]
+
+
 def condense(held: Sequence[HeldOut], schema: Schema) -> list[Scored]:
     """Return each document's logits condensed for fitting thresholds."""
     out = []
     for each in held:
         labelled = [(number, name) for number, name in enumerate(schema.names) if name in each.document.labels]
         logits = {name: each.logits[:, number].tolist() for number, name in labelled}
-        positives = {name: (each.truth[:, number] == 1).tolist() for number, name in labelled}
+        positives = {name: [_MEANS[int(t)] for t in each.truth[:, number]] for number, name in labelled}
         out.append(score_document(each.document.id, logits, positives))
     return out
 
@@ -108,21 +117,22 @@ def fit_beside(
     """Fit what the linear tagger adds to the model: its evidence, and the screen for a share of the labels.
 
     Returns:
-        it, and documents with the log odds that a fusion of other documents gives; the screen is the same.
+        it, and documents with the log odds that a fusion and a screen of other documents give.
 
     Raises:
-        DataError: the two did not read the same documents, or a screen is asked for and there is no label.
+        DataError: the two did not read the same documents, or a screen is asked for and fewer than two have a label.
     """
-    limits = None if screen is None else fit_screen(linear, fit_curves((linear,)), screen)
-
-    def fitted(readings: Readings) -> Fusion:
-        return fit_fusion(readings[0], readings[1], fuse=fuse_linear, screen=limits)
 
     def fit(readings: Readings) -> Sight:
-        fusion = fitted(readings)
+        fusion = fit_fusion(readings[0], readings[1], fuse=fuse_linear)
         return lambda seen: fuse(seen[0], seen[1], fusion)
 
-    return fitted((model, linear)), cross_fitted((model, linear), fit)
+    fused = cross_fitted((model, linear), fit)
+    if screen is None:
+        return fit_fusion(model, linear, fuse=fuse_linear), fused
+    fitted, passes = fit_screen(linear, screen)
+    _, alone = fit_curved(linear)
+    return fit_fusion(model, linear, fuse=fuse_linear, screen=fitted), spare(fused, alone, passes)
 
 
 def fit_aim(

@@ -25,7 +25,7 @@ from lextune.expert.thresholds import POINTED, Thresholds, fit_thresholds
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
-from lextune.train.calibrate import condense, read_all
+from lextune.train.calibrate import assessed, condense, read_all
 
 
 class ServingMetric:
@@ -98,7 +98,8 @@ class ServingMetric:
         return expert_over(engine, self._codec, self._schema, thresholds, self._window, identity)
 
     def _fitted(self, reader: TagReader) -> Thresholds:
-        held = read_all(reader, self._documents, self._schema, self._codec, self._window, Context())
+        documents = assessed(self._documents, self._trained)
+        held = read_all(reader, documents, self._schema, self._codec, self._window, Context())
         fitted = fit_thresholds(condense(held, self._schema), self._trained)
         return fitted.model_copy(update={"trained_fields": self._trained})
 

@@ -27,7 +27,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import POINTED, Aim, Thresholds
 from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
-from lextune.train.calibrate import fit_aim, fit_beside, fit_curved, read_all, trained_fields
+from lextune.train.calibrate import assessed, fit_aim, fit_beside, fit_curved, read_all, trained_fields
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.kept_out import KEPT_OUT
 from lextune.train.metric import ServingMetric, shortest
@@ -256,8 +256,8 @@ def run_calibrate(config: CalibrateConfig, inputs: Inputs, out: Path, context: C
     """
     schema = load_schema(config.schema_name)
     codec = Codec(resolve_base(config.base).path)
-    documents = list(read_jsonl(inputs["split"].file("validation.jsonl"), Document))
     trained = tuple(inputs["model"].json("model.json")["fields"])
+    documents = assessed(read_jsonl(inputs["split"].file("validation.jsonl"), Document), trained)
     limits = Limits(config.jaccard_at_least, config.recall_at_least)
     read: dict[str, list[HeldOut]] = {}
     if "linear" in inputs:
@@ -291,5 +291,5 @@ STAGES = (
     Stage("preflight", 3, ("examples",), PreflightConfig, run_preflight, "preflight"),
     Stage("linear", 2, ("examples", "split"), LinearConfig, run_linear, "linear"),
     Stage("sft", 2, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
-    Stage("calibrate", 3, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
+    Stage("calibrate", 4, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
 )

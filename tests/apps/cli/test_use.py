@@ -116,7 +116,9 @@ def test_brackets_of_a_contract_are_shown_as_they_are(text: str) -> None:
     quote = Quote(text=text, start=0, end=len(text), page=3)
     answer = FieldAnswer(answer=text, quotes=(quote, quote), confidence=0.5, status="accepted")
     record = Record(
-        document=DocumentInfo(name=f"{text.replace('/', '')}.pdf", sha256="0", pages=4, characters=10),
+        document=DocumentInfo(
+            name=f"{text.replace('/', '')}.pdf", sha256="0", pages=4, characters=10, scanned_pages=(2, 4)
+        ),
         release=text,
         schema_name="s",
         fields={text: answer, f"no {text}": None},
@@ -129,6 +131,7 @@ def test_brackets_of_a_contract_are_shown_as_they_are(text: str) -> None:
     assert f"no {text}" in shown.get()
     assert f"un {text}" in shown.get()
     assert ", 4 pages, read by " in shown.get()
+    assert "2 pages not read, a picture each: 2, 4" in shown.get()
 
 
 def test_long_evidence_is_cut(released: Asked) -> None:

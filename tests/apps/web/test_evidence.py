@@ -66,12 +66,7 @@ def record_of(document: Document, spans: dict[str, list[tuple[int, int]] | None]
         )
         for name, places in spans.items()
     }
-    info = DocumentInfo(
-        name=document.name,
-        sha256=document.sha256,
-        pages=len(document.pages) or None,
-        characters=len(document.text),
-    )
+    info = DocumentInfo.of(document)
     values = {"document": info, "release": "r1", "schema_name": "clauses-47", "fields": fields, **changes}
     return Record(**values)
 

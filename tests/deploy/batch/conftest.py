@@ -33,12 +33,7 @@ class Scripted:
             quote = Quote(text=LAW, start=place, end=place + len(LAW), page=document.page_of(place))
             status = "accepted" if (min_confidence or 0) <= 0.9 else "review"
             law = FieldAnswer(answer={"law": LAW}, quotes=(quote,), confidence=0.9, status=status)
-        info = DocumentInfo(
-            name=document.name,
-            sha256=document.sha256,
-            pages=len(document.pages) or None,
-            characters=len(document.text),
-        )
+        info = DocumentInfo.of(document)
         return Prediction(
             document_id=document.id,
             record=Record(

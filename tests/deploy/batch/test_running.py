@@ -31,7 +31,15 @@ def test_every_document_is_asked_once_and_a_finished_batch_loads_no_model(batch:
     summary = batch.run(expert)
     assert sorted(expert.asked) == batch.names() == ["a.txt", "b.txt", "sub/a.txt"]
     assert summary["documents"] == {
-        **{"listed": 3, "answered": 3, "failed": 0, "left": 0, "skipped": 0, "no_longer_listed": 0}
+        **{
+            "listed": 3,
+            "answered": 3,
+            "with_scanned_pages": 0,
+            "failed": 0,
+            "left": 0,
+            "skipped": 0,
+            "no_longer_listed": 0,
+        }
     }
     before = {file.name: file.read_bytes() for file in batch.out.iterdir() if file.suffix != ".parquet"}
 
@@ -150,7 +158,15 @@ def test_a_file_over_the_limit_fails_by_its_state(batch: Any, tools: Tools) -> N
     assert batch.run(options=options)["documents"]["failed"] == 1
     (batch.folder / "a.txt").write_text("short")
     assert batch.run(options=options)["documents"] == {
-        **{"listed": 2, "answered": 2, "failed": 0, "left": 0, "skipped": 0, "no_longer_listed": 0}
+        **{
+            "listed": 2,
+            "answered": 2,
+            "with_scanned_pages": 0,
+            "failed": 0,
+            "left": 0,
+            "skipped": 0,
+            "no_longer_listed": 0,
+        }
     }
 
 
@@ -305,7 +321,15 @@ def test_results_inside_the_folder_are_no_documents(batch: Any, tools: Tools) ->
     batch.out = batch.folder / "results"
     for _ in range(2):
         assert batch.run()["documents"] == {
-            **{"listed": 1, "answered": 1, "failed": 0, "left": 0, "skipped": 0, "no_longer_listed": 0}
+            **{
+                "listed": 1,
+                "answered": 1,
+                "with_scanned_pages": 0,
+                "failed": 0,
+                "left": 0,
+                "skipped": 0,
+                "no_longer_listed": 0,
+            }
         }
 
 

@@ -54,6 +54,7 @@ def test_every_arm_gives_a_whole_verbatim_record(name: str, document: Document, 
         "sha256": "0" * 64,
         "pages": 2,
         "characters": len(TEXT),
+        "scanned_pages": (),
     }
     for answer in record.fields.values():
         for quote in answer.quotes if answer else ():

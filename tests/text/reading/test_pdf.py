@@ -120,8 +120,8 @@ def test_pages_without_text_are_refused_unless_they_are_pictures(pdf_of: Pdf, sc
         read_document(scan_of(pdf_of(["one", "two"]), 50), name="a.pdf")
     assert str(caught.value) == (
         "a.pdf: none of its 2 pages has any text: this is probably a scan, and recognising text in images is off\n"
-        "  -> give a document with a text layer, or turn recognition on "
-        "(--ocr, or ocr=True in Python; it needs tesseract)"
+        "  -> give a document with a text layer, which ocrmypdf makes; `lextune data import --ocr eng`, "
+        "and ocr=True in Python, recognise text themselves"
     )
     with pytest.raises(DocumentError, match="its only page has no text"):
         read_document(scan_of(pdf_of(["one"]), 50))

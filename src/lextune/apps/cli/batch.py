@@ -141,6 +141,7 @@ def _print(found: Mapping[str, Any], to: Path) -> None:
     documents = found["documents"]
     out.print(f"{documents['answered']:,} of {counted(documents['listed'], 'document')} answered", markup=False)
     for name, text in (
+        ("with_scanned_pages", "with pages that are pictures, which were not read: records.jsonl names them"),
         ("failed", f"failed: see failures.jsonl; --retry-failed reads them again ({_reasons(found['failures'])})"),
         ("left", "not read yet: run the same command again"),
         ("skipped", f"passed over: see skipped.jsonl ({_reasons(found['skipped'])})"),

@@ -89,6 +89,8 @@ def record_table(record: Record) -> Table:
             escape(shorten(evidence, 110)),
         )
     notes = [f"{len(absent)} not found: {', '.join(absent)}"]
+    if scanned := record.document.scanned_pages:
+        notes.append(f"{counted(len(scanned), 'page')} not read, a picture each: {', '.join(map(str, scanned))}")
     if record.not_assessed:
         notes.append(f"{len(record.not_assessed)} not assessed: {', '.join(record.not_assessed)}")
     table.caption, table.caption_justify = escape("\n".join(notes)), "left"

@@ -108,8 +108,12 @@ def _expert(documents: Sequence[Document], setting: Setting) -> Expert:
 def _scored(document: Document, rows: Sequence[WindowExample], reader: LinearReader, schema: Schema) -> Scored:
     matrices = reader.logits([Passage(row.heading, row.texts) for row in rows])
     assessed = [(number, name) for number, name in enumerate(schema.names) if name in document.labels]
+    said = [pair for row in rows for pair in zip(row.positives, row.ignored, strict=True)]
     return score_document(
         document.id,
         {name: [float(v) for m in matrices for v in m[:, number]] for number, name in assessed},
-        {name: [number in row for window in rows for row in window.positives] for number, name in assessed},
+        {
+            name: [number in yes or (None if number in neither else False) for yes, neither in said]
+            for number, name in assessed
+        },
     )

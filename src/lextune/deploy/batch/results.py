@@ -82,6 +82,7 @@ class Results:
             documents = {
                 "listed": len(listed),
                 "answered": tally.documents,
+                "with_scanned_pages": tally.scanned,
                 "failed": tally.failed,
                 "left": len(listed) - tally.documents - tally.failed,
                 "skipped": tally.skipped,

@@ -20,11 +20,14 @@ class Tally:
         self._fields: dict[str, Counter[str]] = {}
         self._types: dict[str, Counter[str]] = {}
         self._failures, self._skipped = Counter[str](), Counter[str]()
+        self.scanned = 0
+        """How many records are of documents with pages that are pictures, which were not read."""
 
     def add(self, record: Record, type_: str | None) -> None:
         """Count a document's record under its contract type."""
         of_type = self._types.setdefault(type_ or "unknown", Counter())
         of_type["documents"] += 1
+        self.scanned += bool(record.document.scanned_pages)
         for name, answer in record.fields.items():
             marks = ["absent"] if answer is None else ["present"]
             marks += ["review"] if answer is not None and answer.status == "review" else []

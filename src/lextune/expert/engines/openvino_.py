@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lextune.core.artifacts import sha256_json
 from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import ModelError
 from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
@@ -31,6 +33,7 @@ IN_BF16, IN_FP32 = "openvino", "openvino-f32"
 TAG_GRAPH = "tag.xml"
 GENERATE_GRAPH = "openvino_model.xml"
 BATCH_TOKENS = 4096
+EXPORT_VERSION = 1  # raised when `export` makes other graphs of the same weights
 
 
 def export_tagger(model: Path, folder: Path) -> None:
@@ -43,7 +46,7 @@ def export_tagger(model: Path, folder: Path) -> None:
     from transformers import AutoModel
 
     backbone = AutoModel.from_pretrained(model, dtype=torch.float32, trust_remote_code=False).eval()
-    both_ways = (model / HEAD_FILE).is_file() and Head.load(model).attention == "bidirectional"
+    both_ways = (model / HEAD_FILE).is_file() and Head.load(model).both_ways
     pad = Codec(model).pad_id
 
     class Graph(torch.nn.Module):  # type: ignore[misc]
@@ -283,7 +286,12 @@ class OpenVinoGenerator:
         return Generation(text=self._codec.decode(kept), ids=tuple(kept), prompt_tokens=len(prompt), stopped=stopped)
 
 
+def exporters() -> list[str]:
+    """Return what, beside its weights, decides which graphs are made of it: the versions of all that makes them."""
+    return [str(EXPORT_VERSION), *(version(name) for name in ("openvino", "nncf", "optimum-intel"))]
+
+
 def exported_base(base: Base) -> Path:
     """Return the folder of a base model's OpenVINO export, made once in the cache."""
-    folder = cache_folder() / "openvino" / base.weights_sha256[:24]
+    folder = cache_folder() / "openvino" / sha256_json([base.weights_sha256, exporters()])[:24]
     return made_once(folder, lambda out: export_generator(base.path, out))

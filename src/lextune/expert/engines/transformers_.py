@@ -98,7 +98,7 @@ class TransformersEngine:
         for start in range(0, len(inputs), self._batch):
             chunk = inputs[start : start + self._batch]
             ids = _right_pad([i.ids for i in chunk], self._codec.pad_id).to(self._device)
-            both_ways = self.head is not None and self.head.attention == "bidirectional"
+            both_ways = self.head is not None and self.head.both_ways
             mask = window_mask(ids != self._codec.pad_id) if both_ways else None
             with torch.inference_mode():
                 read = self._backbone()(input_ids=ids, attention_mask=mask, use_cache=False)

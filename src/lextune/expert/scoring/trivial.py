@@ -68,11 +68,5 @@ def _prediction(document: Document, schema: Schema, release: str, span: Span | N
         candidates = tuple(
             Candidate(field=name, start=span.start, end=span.end, confidence=1.0) for name in schema.names
         )
-    info = DocumentInfo(
-        name=document.name,
-        sha256=document.sha256,
-        pages=len(document.pages) or None,
-        characters=len(document.text),
-    )
-    record = Record(document=info, release=release, schema_name=schema.name, fields=answers)
+    record = Record(document=DocumentInfo.of(document), release=release, schema_name=schema.name, fields=answers)
     return Prediction(document_id=document.id, record=record, candidates=candidates)

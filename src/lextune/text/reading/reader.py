@@ -18,7 +18,10 @@ from lextune.text.reading.sniff import sniff
 if TYPE_CHECKING:
     from lextune.core.records import Document
 
-TURN_ON = "give a document with a text layer, or turn recognition on (--ocr, or ocr=True in Python; it needs tesseract)"
+TURN_ON = (
+    "give a document with a text layer, which ocrmypdf makes; `lextune data import --ocr eng`, and ocr=True in Python, "
+    "recognise text themselves"
+)
 MAX_STEM = 60  # characters of a file's name that go into its document's id
 
 
@@ -74,6 +77,8 @@ def read_document(
 
 def _parse(data: bytes, name: str, limits: Limits, ocr: Ocr | None) -> tuple[Parsed, dict[str, str]]:
     """Return what was read, and the tags that say how."""
+    from lextune.core.records import SCANNED_PAGES
+
     kind = sniff(data, name)
     if kind == "image" and ocr is None:
         raise DocumentError("this is an image, and recognising text in images is off", do=TURN_ON)
@@ -85,7 +90,7 @@ def _parse(data: bytes, name: str, limits: Limits, ocr: Ocr | None) -> tuple[Par
     if not parsed.text.strip():
         raise _without_text(parsed)
     scans = " ".join(str(number + 1) for number in parsed.scans)
-    return parsed, {"scanned_pages": scans} if scans else {}
+    return parsed, {SCANNED_PAGES: scans} if scans else {}
 
 
 def _without_text(parsed: Parsed) -> DocumentError:
