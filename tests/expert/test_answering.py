@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -181,6 +182,21 @@ def test_thresholds_decide_presence_and_status(
     assert term is not None
     assert parties is not None
     assert (anti.status, term.status, parties.status) == ("review", "review", "accepted")
+
+
+def test_a_field_is_as_sure_as_it_is_present(
+    expert: Callable[..., Expert], document_of: Callable[[str], Document]
+) -> None:
+    """Candidates keep the confidence of their sentences."""
+    plain = expert().answer(document_of(CONTRACT))
+    sure = expert(thresholds=Thresholds(presence=((1.0, 1.0),) * 47)).answer(document_of(CONTRACT))
+    before, after = (p.record.fields["Governing Law"] for p in (plain, sure))
+    assert before is not None
+    assert after is not None
+    assert after.confidence == pytest.approx(1 / (1 + (1 / before.confidence - 1) / math.e), abs=1e-4)
+    assert sure.candidates == plain.candidates
+    never = expert(thresholds=Thresholds(presence=((1.0, -20.0),) * 47)).answer(document_of(CONTRACT))
+    assert not any(never.record.fields.values())
 
 
 def test_min_confidence_only_decides_who_looks(

@@ -9,7 +9,7 @@ import pytest
 
 from lextune.core.records import Document
 from lextune.expert.held_out import IGNORED, HeldOut
-from lextune.expert.logistic import EVERY, fit_curves, log_odds
+from lextune.expert.logistic import EVERY, fit_curves, fit_presence, log_odds
 
 Curve = tuple[float, float, float]
 
@@ -92,3 +92,17 @@ def test_log_odds_are_a_weighted_sum() -> None:
     found = log_odds(np.array([[1, 0.1, 5], [0, 1, -1]]), (first, second))
     assert found.tolist() == [[7, 19], [11, 39]]
     assert found.dtype == np.float32
+
+
+def test_the_curve_of_presence_is_found_and_a_rare_field_is_drawn_to_the_others() -> None:
+    """Fields share a slope; each has a shift of its own, of which six documents know little."""
+    random = np.random.default_rng(0)
+    curves = np.array([[0.8, -1.0], [0.8, 1.5], [0.8, -1.0]])
+    surest = random.normal(0, 3, (4_000, 3))
+    present = (random.random(surest.shape) < 1 / (1 + np.exp(-(surest * curves[:, 0] + curves[:, 1])))).astype(np.int8)
+    present[6:, 2] = IGNORED
+    found = fit_presence(surest, present)
+    np.testing.assert_allclose(found[:2], curves[:2], atol=0.15)
+    present[:6, 2] = 1
+    assert -1.0 < fit_presence(surest, present)[2, 1] < 3.0
+    np.testing.assert_array_equal(fit_presence(surest, np.full_like(present, IGNORED)), [[1, 0]] * 3)

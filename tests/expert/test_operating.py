@@ -197,10 +197,16 @@ def held(tiny_codec: Codec, documents: list[Document], schema: Schema) -> list[H
 
 
 @pytest.mark.parametrize("limits", [Limits(0.0, 0.0), Limits(0.7, 0.0), Limits(0.0, 0.95)])
+@pytest.mark.parametrize("presence", [(), ((1.0, 0.5), (0.7, -1.0), (1.2, 2.0))])
 def test_what_is_counted_is_what_is_served(
-    tiny_codec: Codec, documents: list[Document], schema: Schema, held: list[HeldOut], limits: Limits
+    tiny_codec: Codec,
+    documents: list[Document],
+    schema: Schema,
+    held: list[HeldOut],
+    limits: Limits,
+    presence: tuple[tuple[float, float], ...],
 ) -> None:
-    aim = Thresholds(aim="contracteval")
+    aim = Thresholds(aim="contracteval", presence=presence)
     fitted = fit_operating(held, schema, aim, limits)
     assert fitted.n_documents == 60
     assert set(fitted.quoting) == set(schema.names)

@@ -136,6 +136,14 @@ def test_what_is_no_candidate_chooses_no_threshold() -> None:
     assert fitted.of("A") == 0.5
 
 
+@pytest.mark.parametrize("confidence", [0.0, 1e-9, 0.2, 0.5, 0.9, 1.0])
+def test_presence_is_a_curve_of_the_surest_place(confidence: float) -> None:
+    assert Thresholds().sure(1, confidence) == confidence
+    sure = Thresholds(presence=((1.0, 0.0), (0.5, 2.0))).sure(1, confidence)
+    odds = confidence / (1 - confidence) if 0.1 < confidence < 0.95 else (1e-7 if confidence < 0.1 else 1e7)
+    assert sure == pytest.approx((odds**0.5 * np.exp(2)) / (1 + odds**0.5 * np.exp(2)), rel=1e-3)
+
+
 def test_saved_and_loaded(tmp_path: Path) -> None:
     fitted = fit_thresholds(documents(40), ["A"]).model_copy(update={"trained_fields": ("A",)})
     fitted.save(tmp_path)

@@ -33,6 +33,7 @@ from lextune.train.calibrate import (
     fit_curved,
     read_all,
     trained_fields,
+    with_presence,
 )
 
 LAW = "This Agreement is governed by the laws of Ohio."
@@ -104,6 +105,19 @@ def test_fields_that_are_never_answered_decide_nothing() -> None:
     (kept,) = assessed([_document()], ("Term",))
     assert kept.labels == {"Term": FieldLabel()}
     assert _document().labels.keys() == {"Law", "Term"}
+
+
+@pytest.mark.parametrize("count", [FOLDS - 1, 3 * FOLDS])
+def test_presence_is_decided_on_curves_of_other_documents(held: list[HeldOut], schema: Schema, count: int) -> None:
+    """The one document without the law has curves that never saw such a one, where there are folds."""
+    documents = [replace(held[0]) for _ in range(count)]
+    absent = held[0].document.model_copy(update={"labels": {"Law": FieldLabel()}})
+    documents[0] = replace(held[0], document=absent)
+    fitted, sure = with_presence(documents, schema, Thresholds())
+    assert sure.shape == (count, len(schema.fields))
+    own = fitted.sure(0, float(fitted.confidence(held[0].logits)[:, 0].max()))
+    assert sure[0, 0] == pytest.approx(own) if count < FOLDS else sure[0, 0] > own + 0.01
+    assert len(fitted.presence) == len(schema.fields)
 
 
 def test_what_stands_beside_the_model_is_fitted_together(held: list[HeldOut]) -> None:

@@ -132,7 +132,8 @@ class Expert(Identified):
                 for one in placed
                 for s in one.spans
             ]
-            fields[field.name] = self._answer_field(field, document, placed, read, sure_from)
+            sure = self._thresholds.sure(number, placed[0].confidence) if placed else 0.0
+            fields[field.name] = self._answer_field(field, document, placed, read, sure, sure_from)
         fields |= self._ends(fields)
         return Prediction(
             document_id=document.id,
@@ -189,10 +190,15 @@ class Expert(Identified):
         }
 
     def _answer_field(
-        self, field: SchemaField, document: Document, placed: Sequence[Placed], read: Read, sure_from: float
+        self,
+        field: SchemaField,
+        document: Document,
+        placed: Sequence[Placed],
+        read: Read,
+        sure: float,
+        sure_from: float,
     ) -> FieldAnswer | None:
-        best = placed[0].confidence if placed else 0.0
-        if best < self._thresholds.of(field.name) or best <= 0:
+        if sure < self._thresholds.of(field.name) or sure <= 0:
             return None
         quoting = self._thresholds.quoting_of(field.name)
         quotes = answer_quotes(document, quoted(field, placed, read.sentences, quoting))
@@ -201,6 +207,6 @@ class Expert(Identified):
         return FieldAnswer(
             answer=True if field.type == "boolean" else normalise(field.type, joined, field=field.name),
             quotes=quotes,
-            confidence=round(best, 4),
-            status="accepted" if best >= sure_from else "review",
+            confidence=round(sure, 4),
+            status="accepted" if sure >= sure_from else "review",
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lextune.expert.held_out import HeldOut
+from lextune.expert.held_out import IGNORED, HeldOut
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EVERY = 7  # of the sentences that do not answer a field so many-th are kept, each for so many
 SPREAD = 0.5  # of weights around the pooled ones, in standard deviations of the evidence
+PRESENCE_SPREAD = 1.0  # the same where a document, not a sentence, is what is assessed
 _STEPS, _LONGEST = 50, 2.0  # of Newton's method: at most so many, none longer than this
 
 
@@ -30,13 +31,36 @@ def fit_curves(readings: Sequence[Sequence[HeldOut]]) -> NDArray[np.float64]:
     A field that was assessed in no document has the pooled curve; where no field is answered, or nothing else is, the
     first kind of evidence is taken as it is.
     """
+    return _by_field(_samples(readings), readings[0][0].truth.shape[1], SPREAD)
+
+
+def fit_presence(surest: NDArray[np.float64], present: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Return the curves [fields, 2] from the log odds of a field's surest sentence to those of the field's presence.
+
+    Args:
+        surest: [documents, fields].
+        present: [documents, fields], whether a document states a field: 1, 0, or `IGNORED`.
+    """
     import numpy as np
 
-    x, yes, weight, field = _samples(readings)
-    fields, kinds = readings[0][0].truth.shape[1], len(readings)
-    as_it_is = np.eye(1, kinds + 1)[0]
+    documents, fields = np.nonzero(present != IGNORED)
+    x = np.stack([surest[documents, fields], np.ones(len(documents))], axis=1)
+    samples = x, present[documents, fields] == 1, np.ones(len(documents)), fields
+    return _by_field(samples, present.shape[1], PRESENCE_SPREAD)
+
+
+def _by_field(
+    samples: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64], NDArray[np.intp]],
+    fields: int,
+    spread: float,
+) -> NDArray[np.float64]:
+    """Return weights [fields, kinds + 1], drawn towards those of all; of samples as `_samples` gives them."""
+    import numpy as np
+
+    x, yes, weight, field = samples
+    kinds = x.shape[1] - 1
     if yes.all() or not yes.any():
-        return np.tile(as_it_is, (fields, 1))
+        return np.tile(np.eye(1, kinds + 1)[0], (fields, 1))
     scale = np.append(x[:, :-1].std(axis=0), 1.0)
     scale[scale == 0] = 1.0
     x = x / scale
@@ -45,7 +69,7 @@ def fit_curves(readings: Sequence[Sequence[HeldOut]]) -> NDArray[np.float64]:
     for number in range(fields):
         own = field == number
         if own.any():
-            curves[number] = _newton(x[own], yes[own], weight[own], pooled, SPREAD**-2)
+            curves[number] = _newton(x[own], yes[own], weight[own], pooled, spread**-2)
     return np.asarray(curves / scale)
 
 

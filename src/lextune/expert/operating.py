@@ -88,16 +88,24 @@ def fit_operating(
     limits: Limits = DEFAULT,
     *,
     edge_tagger: EdgeTagger | None = None,
+    sure: Array | None = None,
 ) -> Thresholds:
     """Choose thresholds and quotings for the aim of `thresholds`, whose calibration is kept.
 
-    `edge_tagger` is what will find edges inside sentences. Where no setting reaches the floor of Jaccard (or of
-    recall), that with the highest is taken.
+    Where no setting reaches the floor of Jaccard (or of recall), that with the highest is taken.
+
+    Args:
+        held: documents with log odds.
+        schema: the fields.
+        thresholds: the aim, and the calibration.
+        limits: what the aim is subject to.
+        edge_tagger: what will find edges inside sentences.
+        sure: as `tabulate` takes it.
 
     Raises:
         DataError: no field is present in any document.
     """
-    tables = tabulate(held, schema, thresholds, edge_tagger)
+    tables = tabulate(held, schema, thresholds, edge_tagger, sure)
     if not tables.present.any():
         raise DataError("no validation document has a labelled clause", do="give the split more validation documents")
     if not len(tables.cuts):
@@ -118,11 +126,18 @@ def fit_operating(
 
 
 def tabulate(
-    held: Sequence[HeldOut], schema: Schema, thresholds: Thresholds, edge_tagger: EdgeTagger | None = None
+    held: Sequence[HeldOut],
+    schema: Schema,
+    thresholds: Thresholds,
+    edge_tagger: EdgeTagger | None = None,
+    sure: Array | None = None,
 ) -> Tables:
-    """Answer held-out documents with every quoting of `GRID`, and count what each cut gives."""
+    """Answer held-out documents with every quoting of `GRID`, and count what each cut gives.
+
+    `sure` [documents, fields] are the probabilities that a field is present; None takes those of `thresholds`.
+    """
     best: list[list[tuple[float, Array | None]]] = [[] for _ in schema.fields]
-    for each in held:
+    for document, each in enumerate(held):
         read = Read(each.sentences, thresholds.confidence(each.logits))
         marker = contracteval.Marker()
         for number, field in enumerate(schema.fields):
@@ -131,7 +146,10 @@ def tabulate(
                 continue
             placed = place(number, field, each.document.text, read, thresholds.quote_share, edge_tagger)
             marks = _marks(each, field, label, placed, marker) if label.present else None
-            best[number].append((placed[0].confidence if placed else 0.0, marks))
+            presence = 0.0
+            if placed:
+                presence = thresholds.sure(number, placed[0].confidence) if sure is None else sure[document, number]
+            best[number].append((presence, marks))
     cuts = _cuts([confidence for rows in best for confidence, _ in rows])
     counts = np.zeros((len(best), len(cuts), len(GRID), 4))
     present, absent = np.zeros(len(best)), np.zeros(len(best))

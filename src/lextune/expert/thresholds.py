@@ -50,6 +50,9 @@ class Thresholds(BaseModel):
 
     Where there are `curves`, a slope and a shift for each field in the schema's order, they come first.
 
+    `presence` holds, a field, a slope and a shift from the log odds of its surest place to those of its presence; none
+    where the two are taken for one.
+
     Neighbouring sentences are one place where they have at least `quote_share` of its best one's confidence. What of
     the places is quoted says `quoting` by field; where it says nothing, those with that share of the best place's.
     """
@@ -59,6 +62,7 @@ class Thresholds(BaseModel):
     slope: float = 1.0
     shift: float = 0.0
     curves: tuple[tuple[float, float], ...] = ()
+    presence: tuple[tuple[float, float], ...] = ()
     pooled: float = 0.5
     by_field: dict[str, float] = {}
     quote_share: float = 0.3
@@ -85,6 +89,18 @@ class Thresholds(BaseModel):
         scaled = np.clip(self.slope * logits + self.shift, -30, 30)
         return np.asarray(1 / (1 + np.exp(-scaled)), dtype=np.float32)
 
+    def sure(self, number: int, confidence: float) -> float:
+        """Return the probability that a field is present, of the confidence of its surest place.
+
+        Args:
+            number: the field's place in the schema.
+            confidence: from 0 to 1.
+        """
+        if not self.presence:
+            return confidence
+        slope, shift = self.presence[number]
+        return _logistic(slope * logit(confidence) + shift)
+
     def save(self, folder: Path, name: str = THRESHOLDS_FILE) -> None:
         """Write the thresholds as JSON."""
         write_atomic(folder / name, self.model_dump_json(indent=1))
@@ -93,6 +109,12 @@ class Thresholds(BaseModel):
     def load(cls, path: Path) -> Thresholds:
         """Read what `save` wrote."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def logit(probability: float) -> float:
+    """Return log odds, of 0 and 1 those of what rounds to them."""
+    within = max(1e-7, min(1 - 1e-7, probability))
+    return math.log(within / (1 - within))
 
 
 class Scored(BaseModel):
@@ -144,9 +166,12 @@ def review_limit(pooled: float) -> float:
 
 
 def _probability(thresholds: Thresholds, logit: float) -> float:
-    scaled = max(-30.0, min(30.0, thresholds.slope * logit + thresholds.shift))
-    probability = 1 / (1 + math.exp(-scaled))
+    probability = _logistic(thresholds.slope * logit + thresholds.shift)
     return probability if probability >= FLOOR else 0.0  # what is no candidate is not answered
+
+
+def _logistic(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
 
 
 def _platt(scored: Sequence[Scored]) -> tuple[float, float]:

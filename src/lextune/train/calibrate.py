@@ -16,14 +16,15 @@ from lextune.core.stage import Context
 from lextune.expert.edges import EdgeTagger
 from lextune.expert.fusion import Fusion, fit_fusion, fuse, spare
 from lextune.expert.held_out import IGNORED, HeldOut, LogitReader, read_held_out
-from lextune.expert.logistic import fit_curves, log_odds
+from lextune.expert.logistic import fit_curves, fit_presence, log_odds
 from lextune.expert.operating import Limits, fit_operating
 from lextune.expert.point import GENERAL
 from lextune.expert.quoting import FieldQuestion
 from lextune.expert.schema import Schema
+from lextune.expert.scoring.intervals import Array
 from lextune.expert.screen import fit_screen
 from lextune.expert.templates import Codec
-from lextune.expert.thresholds import Aim, Scored, Thresholds, fit_thresholds, score_document
+from lextune.expert.thresholds import FLOOR, Aim, Scored, Thresholds, fit_thresholds, logit, score_document
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.text.values import NULL
 
@@ -159,5 +160,31 @@ def fit_aim(
     """
     fitted = fit_thresholds(condense(seen, schema), schema.names, aim=aim)
     if aim not in ("f1", "recall"):
-        fitted = fit_operating(seen, schema, fitted, limits, edge_tagger=edge_tagger)
+        fitted, sure = with_presence(seen, schema, fitted)
+        fitted = fit_operating(seen, schema, fitted, limits, edge_tagger=edge_tagger, sure=sure)
     return fitted.model_copy(update={"curves": curves})
+
+
+def with_presence(seen: Sequence[HeldOut], schema: Schema, thresholds: Thresholds) -> tuple[Thresholds, Array]:
+    """Return thresholds with curves of presence, and the probabilities [documents, fields] of curves of others.
+
+    Args:
+        seen: documents with log odds.
+        schema: the fields.
+        thresholds: what turns them into confidences.
+    """
+    import numpy as np
+
+    none = np.full((1, len(schema.fields)), FLOOR, np.float32)  # what no sentence reaches
+    best = [np.concatenate([thresholds.confidence(each.logits), none]).max(axis=0) for each in seen]
+    surest = np.array([[logit(float(p)) for p in row] for row in best])
+    labels = [[each.document.labels.get(name) for name in schema.names] for each in seen]
+    present = np.array([[IGNORED if one is None else one.present for one in row] for row in labels], np.int8)
+    sure = np.zeros(surest.shape)
+    folds = FOLDS if len(seen) >= FOLDS else 1
+    for fold in range(folds):
+        own = np.arange(len(seen)) % folds == fold
+        others = ~own if folds > 1 else own
+        sure[own] = 1 / (1 + np.exp(-log_odds(fit_presence(surest[others], present[others]), (surest[own],))))
+    curves = tuple((float(slope), float(shift)) for slope, shift in fit_presence(surest, present))
+    return thresholds.model_copy(update={"presence": curves}), sure

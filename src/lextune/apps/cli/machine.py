@@ -40,7 +40,7 @@ def examine() -> dict[str, dict[str, Any]]:
         "engines": {name: "ready" if ok else "not installed" for name, ok in engines.items()},
         "models": {"smollm2-135m": _base(), "cache": str(cache_folder())},
         "recipes": {
-            "demo, clause-extraction-cpu, instruction": _enough(memory, disk, all(engines.values())),
+            "demo, clause-extraction-cpu, instruction-legal": _enough(memory, disk, all(engines.values())),
             "a 7B base": "yes" if gpu else "needs a GPU with 24 GB or more",
         },
     }
