@@ -37,7 +37,7 @@ def test_a_body_is_limited_by_its_declared_length_and_while_it_arrives(kit: Kit)
         error = kit.error_of(answer, 413)
         assert error["code"] == "request_too_large"
         assert error["message"] == (
-            "the request is larger than 2,000 bytes; split the document, or ask the operator to raise max_bytes"
+            "the request is larger than 2,000 bytes; split the document, or ask the operator to raise --max-bytes"
         )
     assert small.status_code == 200
 

@@ -125,7 +125,7 @@ CHAT_REFUSALS: list[tuple[dict[str, Any], int, str, str]] = [
      "unsupported_parameter", "messages.0.tool_calls: messages hold role and content only; leave it out"),
     ({"messages": [{"role": "user", "content": "x" * 1001}]}, 413, "request_too_large",
      "the messages have more than 1,000 characters; send fewer or shorter messages, or ask the operator to"
-     " raise max_characters"),
+     " raise --max-characters"),
     ({"max_tokens": 0}, 400, "invalid_request", "max_tokens: input should be greater than or equal to 1"),
     ({"max_tokens": 2000}, 400, "invalid_request",
      "max_tokens is 2,000, and this service generates at most 1,024 tokens; send max_tokens of 1,024 or"

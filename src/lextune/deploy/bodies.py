@@ -117,7 +117,7 @@ class ChatBody(_Body):
             raise Refusal(
                 TOO_LARGE,
                 f"the messages have more than {max_characters:,} characters",
-                do="send fewer or shorter messages, or ask the operator to raise max_characters",
+                do="send fewer or shorter messages, or ask the operator to raise --max-characters",
                 param="messages",
             )
         return messages

@@ -97,7 +97,7 @@ class Guard:
         return Refusal(
             TOO_LARGE,
             f"the request is larger than {self._max_bytes:,} bytes",
-            do="split the document, or ask the operator to raise max_bytes",
+            do="split the document, or ask the operator to raise --max-bytes",
         )
 
 

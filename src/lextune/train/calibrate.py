@@ -175,7 +175,7 @@ def with_presence(seen: Sequence[HeldOut], schema: Schema, thresholds: Threshold
     """
     import numpy as np
 
-    none = np.full((1, len(schema.fields)), FLOOR, np.float32)  # what no sentence reaches
+    none = np.full((1, len(schema.fields)), FLOOR, np.float32)  # what no candidate is below
     best = [np.concatenate([thresholds.confidence(each.logits), none]).max(axis=0) for each in seen]
     surest = np.array([[logit(float(p)) for p in row] for row in best])
     labels = [[each.document.labels.get(name) for name in schema.names] for each in seen]

@@ -12,6 +12,7 @@ from lextune import api
 from lextune.apps.cli.use import record_table
 from lextune.core.errors import UserError
 from lextune.core.records import DocumentInfo, FieldAnswer, Quote, Record
+from lextune.deploy.service import ServiceSettings
 
 SAMPLES = Path(api.__file__).parent / "resources" / "sample_contracts"
 Asked = list[tuple[Path, str | None]]
@@ -181,16 +182,18 @@ def test_serve_hands_the_release_to_the_server(cli: Any, released: Asked, monkey
     started: dict[str, Any] = {}
 
     def serve(expert: Any, settings: Any, **options: Any) -> None:
-        started.update(options, name=expert.name)
+        started.update(options, name=expert.name, settings=settings)
         if options.get("on_ready"):
             options["on_ready"]("http://127.0.0.1:9")
 
     monkeypatch.setattr("lextune.deploy.service.serve", serve)
     monkeypatch.setenv("LEXTUNE_API_KEY", "a-key-of-some-length-0123456789")
-    found = cli("serve", "mine", "--port", "9", "--host", "0.0.0.0")
+    limits = ("--max-bytes", "5", "--max-queue", "0", "--timeout", "2.5")
+    found = cli("serve", "mine", "--port", "9", "--host", "0.0.0.0", *limits)
     assert (found.code, found.out) == (0, "")
     assert (started["name"], started["port"], started["host"]) == ("tried", 9, "0.0.0.0")
     assert started["api_key"] == "a-key-of-some-length-0123456789"
+    assert started["settings"] == ServiceSettings(max_bytes=5, max_queue=0, timeout_seconds=2.5)
     assert released == [(Path("mine"), None)]
 
 

@@ -141,6 +141,13 @@ def serve(
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
     engine: EngineOption = None,
+    max_bytes: Annotated[int | None, typer.Option("--max-bytes", min=1, help="Of a body; 20 million.")] = None,
+    max_characters: Annotated[
+        int | None, typer.Option("--max-characters", min=1, help="Of a document or a conversation; 2 million.")
+    ] = None,
+    max_queue: Annotated[int | None, typer.Option("--max-queue", min=0, help="Requests that wait; 16.")] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0.1, help="Seconds of a request; 300.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Of an answer; 1024.")] = None,
 ) -> None:
     """Serve a release over HTTP. The key is read from $LEXTUNE_API_KEY; without one only loopback is served."""
     from lextune.api import load
@@ -148,9 +155,16 @@ def serve(
     from lextune.deploy.service import serve as start
 
     quiet_libraries()
+    given = {
+        "max_bytes": max_bytes,
+        "max_characters": max_characters,
+        "max_queue": max_queue,
+        "timeout_seconds": timeout,
+        "max_tokens": max_tokens,
+    }
     start(
         load(release, engine=engine).expert,
-        ServiceSettings(),
+        ServiceSettings(**{name: value for name, value in given.items() if value is not None}),
         host=host,
         port=port,
         api_key=key_from_environment(),
