@@ -141,7 +141,7 @@ def test_sniffing_many_comments_takes_no_time() -> None:
         (
             b"\x89PNG\r\n",
             "scan.png",
-            "this is an image, and recognising text in images is off\n  -> give a document with a text layer, or turn",
+            "this is an image, and recognising text in images is off\n  -> give a document with a text layer, which",
         ),
     ],
 )
