@@ -67,16 +67,13 @@ def _matrix(weights: Weights) -> NDArray[np.float64]:
     return np.array(weights)
 
 
-def fit_fusion(
-    model: Sequence[HeldOut], linear: Sequence[HeldOut], *, fuse: bool = True, screen: Screen | None = None
-) -> Fusion:
+def fit_fusion(model: Sequence[HeldOut], linear: Sequence[HeldOut], *, fuse: bool = True) -> Fusion:
     """Fit the weights on held-out documents.
 
     Args:
         model: the documents as the model saw them.
         linear: the same as the linear tagger saw them.
         fuse: False gives the linear tagger no weight where the model has read.
-        screen: kept in what is returned.
 
     Raises:
         DataError: there is no document, or the two did not see the same.
@@ -90,7 +87,7 @@ def fit_fusion(
             do="read the same documents, at least one, with both",
         )
     both = fit_curves((model, linear)) if fuse else np.insert(fit_curves((model,)), 1, 0.0, axis=1)
-    return Fusion(both=_rows(both), alone=_rows(fit_curves((linear,))), screen=screen, n_documents=len(model))
+    return Fusion(both=_rows(both), alone=_rows(fit_curves((linear,))), n_documents=len(model))
 
 
 def _rows(weights: NDArray[np.float64]) -> Weights:

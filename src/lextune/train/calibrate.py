@@ -7,7 +7,7 @@ fitted on log odds that were fitted without the document (`cross_fitted`), which
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -91,15 +91,20 @@ def cross_fitted(readings: Sequence[Sequence[HeldOut]], fit: Callable[[Readings]
         readings: for each reader, the same documents as it saw them.
         fit: from readings to a function from readings to documents with log odds.
     """
-    count = len(readings[0])
-    if count < FOLDS:
-        return fit(readings)(readings)
     found: dict[int, HeldOut] = {}
-    for fold in range(FOLDS):
-        own, others = range(fold, count, FOLDS), [n for n in range(count) if n % FOLDS != fold]
+    for own, others in _folds(len(readings[0])):
         sight = fit([[each[n] for n in others] for each in readings])
         found |= zip(own, sight([[each[n] for n in own] for each in readings]), strict=True)
-    return [found[number] for number in range(count)]
+    return [found[number] for number in range(len(found))]
+
+
+def _folds(count: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield each fold's documents, by number, and those that are fitted on for it: all where there are too few."""
+    if count < FOLDS:
+        yield list(range(count)), list(range(count))
+        return
+    for fold in range(FOLDS):
+        yield list(range(fold, count, FOLDS)), [number for number in range(count) if number % FOLDS != fold]
 
 
 def fit_curved(held: Sequence[HeldOut]) -> tuple[Curves, list[HeldOut]]:
@@ -128,12 +133,12 @@ def fit_beside(
         fusion = fit_fusion(readings[0], readings[1], fuse=fuse_linear)
         return lambda seen: fuse(seen[0], seen[1], fusion)
 
-    fused = cross_fitted((model, linear), fit)
+    fusion, fused = fit_fusion(model, linear, fuse=fuse_linear), cross_fitted((model, linear), fit)
     if screen is None:
-        return fit_fusion(model, linear, fuse=fuse_linear), fused
+        return fusion, fused
     fitted, passes = fit_screen(linear, screen)
     _, alone = fit_curved(linear)
-    return fit_fusion(model, linear, fuse=fuse_linear, screen=fitted), spare(fused, alone, passes)
+    return fusion.model_copy(update={"screen": fitted}), spare(fused, alone, passes)
 
 
 def fit_aim(
@@ -181,10 +186,7 @@ def with_presence(seen: Sequence[HeldOut], schema: Schema, thresholds: Threshold
     labels = [[each.document.labels.get(name) for name in schema.names] for each in seen]
     present = np.array([[IGNORED if one is None else one.present for one in row] for row in labels], np.int8)
     sure = np.zeros(surest.shape)
-    folds = FOLDS if len(seen) >= FOLDS else 1
-    for fold in range(folds):
-        own = np.arange(len(seen)) % folds == fold
-        others = ~own if folds > 1 else own
+    for own, others in _folds(len(seen)):
         sure[own] = 1 / (1 + np.exp(-log_odds(fit_presence(surest[others], present[others]), (surest[own],))))
     curves = tuple((float(slope), float(shift)) for slope, shift in fit_presence(surest, present))
     return thresholds.model_copy(update={"presence": curves}), sure
