@@ -15,7 +15,7 @@ from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.errors import ArtifactError, DataError, DocumentError, RecipeError, RequestError
 from lextune.core.records import Document
 from lextune.data.lock import learnt_json, text_hash
-from lextune.expert.released import find_release
+from lextune.expert.released import find_adapter, find_release
 from lextune.expert.schema import load_schema
 from lextune.expert.scoring import trivial
 
@@ -78,6 +78,25 @@ def test_a_run_without_a_release_is_refused(tmp_path: Path, finished: str | None
     with pytest.raises(ArtifactError) as caught:
         load(tmp_path)
     assert str(caught.value) == f"{tmp_path}: this run has no release yet\n  -> run its recipe to the end"
+
+
+# which adapter
+
+
+@pytest.mark.parametrize(
+    ("note", "found"), [('{"sft": "sft-1"}', "sft-1"), ('{"sft": "sft-1", "dpo": "dpo-2"}', "dpo-2"), (None, "")]
+)
+def test_a_run_names_the_adapter_of_its_last_training(tmp_path: Path, note: str | None, found: str) -> None:
+    if note is not None:
+        (tmp_path / "run.json").write_text(note)
+    assert find_adapter(tmp_path) == tmp_path / found
+
+
+def test_a_run_that_has_trained_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"split": "split-1"}')
+    with pytest.raises(ArtifactError) as caught:
+        find_adapter(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: this run has trained nothing yet\n  -> run its recipe with --until sft"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])

@@ -207,7 +207,8 @@ def test_a_run_goes_on_from_an_earlier_adapter_and_its_head(
     train_tag(base, windows, FIELDS, CONFIG, first, RunOptions(0))
     named = {"base": base.name, "weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
     write_binding(first, Binding(**named, strategy="tag", template="t"))
-    more = CONFIG.model_copy(update={"init_adapter": str(first)})
+    (tmp_path / "run.json").write_text('{"sft": "first"}')
+    more = CONFIG.model_copy(update={"init_adapter": str(tmp_path)})
     begun = prepare_tag(base, windows, FIELDS, more, 1).model
     assert np.array_equal(begun.head.weight.detach().numpy(), Head.load(first).weight)
     assert np.array_equal(begun.head.bias.detach().numpy(), Head.load(first).bias)

@@ -41,14 +41,35 @@ def find_release(path: Path | None) -> Path:
         )
     if (path / NOTE).is_file():
         return unpack(path)
-    note = path / "run.json"
-    unfinished = (path / ".lock").is_file() and not note.is_file()
-    if not unfinished and not note.is_file():
+    steps = _steps(path)
+    if steps is None:
         return path
-    steps = {} if unfinished else _finished_steps(note)
     if "bundle" not in steps:
         raise ArtifactError("this run has no release yet", where=str(path), do="run its recipe to the end")
     return path / str(steps["bundle"])
+
+
+def find_adapter(path: Path) -> Path:
+    """Return the adapter's folder that a path names: itself, or that of a run, whose last training made it.
+
+    Raises:
+        ArtifactError: the run has trained none.
+    """
+    steps = _steps(path)
+    if steps is None:
+        return path
+    made = steps.get("dpo") or steps.get("sft")
+    if made is None:
+        raise ArtifactError("this run has trained nothing yet", where=str(path), do="run its recipe with --until sft")
+    return path / str(made)
+
+
+def _steps(path: Path) -> dict[str, Any] | None:
+    """Return a run's artifacts by their stages, none where it is unfinished; None where this is no run's folder."""
+    note = path / "run.json"
+    if note.is_file():
+        return _finished_steps(note)
+    return {} if (path / ".lock").is_file() else None
 
 
 def _finished_steps(note: Path) -> dict[str, Any]:

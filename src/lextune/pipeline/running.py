@@ -19,7 +19,7 @@ from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.data.sources import find_source, fingerprint
-from lextune.expert.released import find_release
+from lextune.expert.released import find_adapter, find_release
 from lextune.expert.weights import ADAPTER_WEIGHTS, resolve_base
 from lextune.pipeline.recipe import Recipe
 from lextune.pipeline.table import Step, check_range, plan
@@ -175,7 +175,7 @@ def _named_files(config: Config) -> dict[str, str]:
         model = resolve_base(base)
         found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
     if train is not None and train.init_adapter is not None:
-        weights = Path(train.init_adapter) / ADAPTER_WEIGHTS
+        weights = find_adapter(Path(train.init_adapter)) / ADAPTER_WEIGHTS
         if weights.is_file():
             found["init adapter"] = sha256_file(weights)
     for name, folder in (_setting(config, "releases") or {}).items():

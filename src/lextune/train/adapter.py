@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lextune.core.errors import MachineError, ModelError
+from lextune.expert.released import find_adapter
 from lextune.expert.weights import Base, check_binding, load_backbone
 from lextune.train.kernels import LoraLinear, use_segments
 from lextune.train.settings import LoraSettings, TrainConfig
@@ -87,7 +88,7 @@ def _continue(model: Any, base: Base, config: TrainConfig) -> Any:
     """Return the model under the adapter of `init_adapter`, to be trained further, with the dropout of `config`."""
     from peft import LoraConfig, PeftModel
 
-    folder = Path(str(config.init_adapter))
+    folder = find_adapter(Path(str(config.init_adapter)))
     check_binding(folder, base)
     found, asked = LoraConfig.from_pretrained(folder), config.lora
     found.lora_dropout, found.inference_mode = asked.dropout, False

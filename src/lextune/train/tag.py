@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from lextune.core.errors import ModelError
 from lextune.expert.head import HEAD_FILE, Head, tag_input, window_mask
+from lextune.expert.released import find_adapter
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
@@ -96,7 +97,7 @@ def prepare_tag(
     codec = Codec(base.path)
     model = TagModel(base, config, prior_bias(examples["train"], fields))
     if config.init_adapter is not None:
-        _take_head(model, Path(config.init_adapter), config)
+        _take_head(model, find_adapter(Path(config.init_adapter)), config)
     held_out = examples["validation"][: config.evaluation_windows]
     body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
     return Prepared(
