@@ -1,10 +1,11 @@
 """Do long contracts cost accuracy, or more than their length? `python -m benchmarks.length [--quick] [--out RUNS]`.
 
-Five-fold over every annotated contract: near-duplicate families stay in one fold, and `recipes/bundled-expert.yaml`,
-with fewer steps, is run five times, each with one fold as its test part. So every contract is read once by an expert
-that never saw it. Reported for the expert and for `linear`: ContractEval F1 and field F1 of the contracts over 60,000
-characters minus those of the others, with 95 % intervals over contracts, each group drawn by itself; and the seconds
-per 10,000 characters of the longer and the shorter half of the contracts, and their ratio.
+Five-fold over every annotated contract: near-duplicate families stay in one fold, and
+`recipes/bundled-expert-first.yaml`, with fewer layers and steps, is run five times, each with one fold as its test
+part. So every contract is read once by an expert that never saw it. Reported for the expert and for `linear`:
+ContractEval F1 and field F1 of the contracts over 60,000 characters minus those of the others, with 95 % intervals over
+contracts, each group drawn by itself; and the seconds per 10,000 characters of the longer and the shorter half of the
+contracts, and their ratio.
 
 What is there already is reused. Progress goes to stderr; the last line of stdout is one JSON object.
 """
@@ -31,10 +32,17 @@ from lextune.expert.scoring.intervals import Array, Statistic, draw, percentiles
 from lextune.expert.scoring.pairs import scored
 from lextune.pipeline import read_recipe, run
 
-RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert.yaml"
+RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert-first.yaml"
 FOLDS, LONG, PER = 5, 60_000, 10_000
 ROUNDS = 2000
-SETS = ("train.steps=250", "train.evaluations=2", "train.negatives=0.5", "evaluate.base_documents=1")
+SETS = (
+    "base=smollm2-135m@12",
+    "train.steps=150",
+    "train.evaluations=1",
+    "train.evaluation_windows=64",
+    "train.negatives=0.5",
+    "evaluate.base_documents=1",
+)
 QUICK_SETS = ("train.steps=3", "train.evaluations=1", "train.evaluation_windows=8", "release.parity_windows=2")
 QUICK_CONTRACTS = 40
 METRICS: dict[str, tuple[Any, Statistic]] = {

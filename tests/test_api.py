@@ -92,6 +92,14 @@ def test_a_run_names_the_adapter_of_its_last_training(tmp_path: Path, note: str 
     assert find_adapter(tmp_path) == tmp_path / found
 
 
+def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        find_adapter(tmp_path / "none")
+    assert str(caught.value) == (
+        f"{tmp_path / 'none'}: no such adapter\n  -> train it first, or leave train.init_adapter out"
+    )
+
+
 def test_a_run_that_has_trained_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"split": "split-1"}')
     with pytest.raises(ArtifactError) as caught:

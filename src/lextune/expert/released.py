@@ -53,8 +53,10 @@ def find_adapter(path: Path) -> Path:
     """Return the adapter's folder that a path names: itself, or that of a run, whose last training made it.
 
     Raises:
-        ArtifactError: the run has trained none.
+        ArtifactError: there is nothing at the path, or the run has trained none.
     """
+    if not path.exists():
+        raise ArtifactError("no such adapter", where=str(path), do="train it first, or leave train.init_adapter out")
     steps = _steps(path)
     if steps is None:
         return path
