@@ -15,7 +15,6 @@ Seconds go from the first record to the last, so that they leave out the start; 
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -35,9 +34,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from benchmarks._command import command, say, stages
 from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert.yaml"
 MIB = 1 << 20
@@ -56,10 +56,6 @@ class Size(NamedTuple):
 
 
 FULL, QUICK = Size(300, 40, 24), Size(10, 4, 4)
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 class Batch:
@@ -207,13 +203,11 @@ def on_ray(release: Path | None, documents: Sequence[Document], size: Size, scra
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK.documents} contracts and {QUICK.kills} kills")
+    parser = command(__doc__, f"{QUICK.documents} contracts and {QUICK.kills} kills")
     parser.add_argument("--release", type=Path, help="by default this package's expert")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where the contracts are read to")
     given = parser.parse_args()
     size, recipe = QUICK if given.quick else FULL, read_recipe(RECIPE)
-    made = run(recipe, out=given.out / recipe.name, until="documents", note=say)[-1].artifact
+    made = stages(recipe, given.out, "documents")["documents"]
     documents = sorted(read_jsonl(made.file("documents.jsonl"), Document), key=lambda d: len(d.text))
     documents = documents[: size.documents]
     found = {}

@@ -10,17 +10,16 @@ contracts; `speed_over_bf16` the median over contracts of bf16's seconds over th
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._command import command, say, stages
 from lextune.api import Release, load
 from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document, Prediction
@@ -36,16 +35,12 @@ from lextune.expert.scoring.pairs import scored
 from lextune.expert.tasks import TaskOptions
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
 from lextune.expert.windowing import WindowConfig
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert.yaml"
 QUICK_CONTRACTS = 8
 BF16 = "bf16"
 WEIGHTS: dict[str, Bits | None] = {BF16: None, "int8": "int8", "int4": "int4"}
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def in_bits(release: Release, name: str, folder: Path) -> Expert:
@@ -106,13 +101,11 @@ def measure(release: Release, documents: Sequence[Document]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"the {QUICK_CONTRACTS} shortest")
+    parser = command(__doc__, f"the {QUICK_CONTRACTS} shortest")
     parser.add_argument("--release", type=Path, help="a tag release; by default this package's expert")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where the split is kept")
     given = parser.parse_args()
     recipe = read_recipe(RECIPE)
-    made = {each.name: each.artifact for each in run(recipe, out=given.out / recipe.name, until="split", note=say)}
+    made = stages(recipe, given.out, "split")
     documents = sorted(read_jsonl(made["split"].file("test.jsonl"), Document), key=lambda d: len(d.text))
     documents = documents[:QUICK_CONTRACTS] if given.quick else documents
     found = measure(load(given.release), documents)

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from benchmarks._command import say
 from lextune.core.records import Document
 from lextune.data.synthesis import generate
 from lextune.expert.schema import load_schema
@@ -49,10 +50,6 @@ base: smollm2-135m
 clean: {}
 train: {strategy: tag}
 """
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 class Wording:

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._command import say
 from lextune.data.dedupe import NEAR_DUPLICATE, Near, near_duplicates, shingles
 from lextune.data.minhash import banding
 from lextune.data.synthesis import generate
@@ -38,10 +39,6 @@ PAIRED_ROWS, PAIRED_RUNS = 10_000, 5
 SIZES = (100_000, 300_000, 1_000_000)
 QUICK_SIZES = (20_000, 60_000, 200_000)
 RECENT = 200  # an edited text is of one of so many before it
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def vocabulary() -> list[str]:
@@ -217,7 +214,7 @@ def scale(sizes: Sequence[int]) -> Iterator[dict[str, Any]]:
             path = Path(folder) / "rows.txt"
             with path.open("w", encoding="utf-8") as stream:
                 stream.writelines(f"{text}\n" for text in make_texts(size, (25, 65), SEED + 2, 2))
-            command = [sys.executable, __file__, "--worker", str(path)]
+            command = [sys.executable, "-m", "benchmarks.dedupe", "--worker", str(path)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found = json.loads(done.stdout)
             megabytes = path.stat().st_size / 1e6

@@ -15,10 +15,8 @@ goes to stderr; the last line of stdout is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks._command import command, say, stages
 from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document
 from lextune.expert.build import load_model
@@ -39,7 +38,7 @@ from lextune.expert.scoring.intervals import Array, Bootstrap, Statistic, paired
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowExample, cut, label
-from lextune.pipeline import Recipe, read_recipe, run
+from lextune.pipeline import Recipe, read_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "point-dpo.yaml"
 WINDOWS, QUICK_WINDOWS = 500, 40
@@ -73,10 +72,6 @@ class Read(NamedTuple):
 
     counts: Array
     windows_a_minute: float
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def contracts(split: Path, recipe: Recipe, codec: Codec, schema: Schema, least: int) -> list[list[WindowExample]]:
@@ -196,21 +191,16 @@ def table(metrics: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few steps, and 40 windows")
+    parser = command(__doc__, "a few steps, and 40 windows")
     parser.add_argument("--sft", type=Path, help="adapter of SFT")
     parser.add_argument("--dpo", type=Path, help="adapter of DPO")
     parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--windows", type=int, help="test windows, at least")
     given = parser.parse_args()
     if (given.sft is None) != (given.dpo is None):
         parser.error("give both --sft and --dpo, or neither")
     recipe = read_recipe(given.recipe, QUICK if given.quick else ())
-    made = {
-        each.name: each.artifact
-        for each in run(recipe, out=given.out / recipe.name, until="split" if given.sft else "dpo", note=say)
-    }
+    made = stages(recipe, given.out, "split" if given.sft else "dpo")
     schema = load_schema(recipe.schema_name)
     least = given.windows or (QUICK_WINDOWS if given.quick else WINDOWS)
     codec = Codec(resolve_base(recipe.base).path)

@@ -23,10 +23,8 @@ On the shortest of them alone, because they take minutes for it:
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -37,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._command import command, say, stages
 from lextune.api import Release, load
 from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document, Message, Prediction
@@ -57,7 +56,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.thresholds import POINTED, Thresholds
 from lextune.expert.weights import resolve_base
 from lextune.expert.windowing import WindowConfig
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert.yaml"
 CONTRACTS, QUICK_CONTRACTS = 8, 2
@@ -69,10 +68,6 @@ QUESTION = (
     'like {{"{name}":[2]}}, or {{}} if there is none.'
 )
 LANGEXTRACT_CHARACTERS = 1000  # LangExtract's own default
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 class FieldByField:
@@ -137,7 +132,7 @@ def expert_of(release: Release, reader: WindowReader, chatter: Chatter, fields: 
 def contracts(count: int, out: Path) -> list[Document]:
     """Return held-out contracts, spread over the shorter half, the shortest first."""
     recipe = read_recipe(RECIPE)
-    made = {each.name: each.artifact for each in run(recipe, out=out / recipe.name, until="split", note=say)}
+    made = stages(recipe, out, "split")
     documents = sorted(read_jsonl(made["split"].file("test.jsonl"), Document), key=lambda d: len(d.text))
     places = np.linspace(0, len(documents) // 2 - 1, count).astype(int)
     return [documents[place] for place in places]
@@ -279,11 +274,9 @@ def measure(tag: Release, given: Release | None, documents: Sequence[Document]) 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_CONTRACTS} contracts")
+    parser = command(__doc__, f"{QUICK_CONTRACTS} contracts")
     parser.add_argument("--release", type=Path, help="a tag release; by default this package's expert")
     parser.add_argument("--point", type=Path, help="a point release")
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="where the split is kept")
     given = parser.parse_args()
     documents = contracts(QUICK_CONTRACTS if given.quick else CONTRACTS, given.out)
     tag = load(given.release)

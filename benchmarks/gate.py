@@ -14,14 +14,13 @@ its own reason. About half an hour. Progress goes to stderr; the last line of st
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._command import command, say, stages
 from lextune.core.artifacts import MANIFEST
 from lextune.core.errors import GateRefused
 from lextune.expert.weights import ADAPTER_WEIGHTS
@@ -45,10 +44,6 @@ QUICK = ("split.train=24", "split.validation=4", "split.test=4", "train.steps=4"
 NOISE = 6.0  # of the weights' own root mean square
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def noisy(adapter: Path, out: Path, seed: int = 0) -> Path:
     """Copy an adapter with noise in every tensor."""
     import torch
@@ -69,7 +64,7 @@ def gated(name: str, sets: Sequence[str], out: Path) -> dict[str, Any]:
     """Run the recipe to its end under one name; return its verdict, and the adapter."""
     say(f"== {name}")
     recipe = read_recipe(RECIPE, (f"name=gate-{name}", *SETTINGS, *sets))
-    made = {each.name: each.artifact for each in run(recipe, out=out / recipe.name, until="report", note=say)}
+    made = stages(recipe, out, "report")
     verdict = made["gate"].json("verdict.json")
     try:
         run(recipe, out=out / recipe.name, note=say)
@@ -82,10 +77,7 @@ def gated(name: str, sets: Sequence[str], out: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="four steps of training: shows the way, not the verdicts")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    given = parser.parse_args()
+    given = command(__doc__, "four steps of training: shows the way, not the verdicts").parse_args()
     quick = QUICK if given.quick else ()
     found = {"sound": gated("sound", quick, given.out)}
     broken = noisy(Path(found["sound"]["adapter"]), given.out / "gate-noisy-adapter")

@@ -20,18 +20,17 @@ Progress goes to stderr; the last line of stdout is one JSON object.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks._command import command, say, stages
 from lextune.api import Release, batch, load, load_linear
-from lextune.core.artifacts import Artifact, read_jsonl
+from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document, Prediction
 from lextune.evaluate.marking import marking_of
 from lextune.evaluate.predict import with_schema
@@ -45,7 +44,7 @@ from lextune.expert.scoring.pairs import scored
 from lextune.expert.tasks import TaskOptions
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
 from lextune.expert.windowing import WindowConfig
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,10 +64,6 @@ KEPT = (
     "invented_rate",
 )
 SECONDS = "seconds_per_document"
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 class Remembering:
@@ -164,19 +159,13 @@ def end_to_end(release: Path, documents: Sequence[Document], data: str) -> dict[
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"the {QUICK_CONTRACTS} shortest, nothing trained")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    given = parser.parse_args()
+    given = command(__doc__, f"the {QUICK_CONTRACTS} shortest, nothing trained").parse_args()
     recipe = read_recipe(RECIPE)
-    folder = given.out / recipe.name
     alone: Path | None = None
     if not given.quick:
         plain = read_recipe(RECIPE, WITHOUT_LINEAR)
-        thresholds: Artifact = run(plain, out=folder, until="calibrate", note=say)[-1].artifact
-        alone = thresholds.file("model.json")
-    until = "split" if given.quick else "bundle"
-    made = {each.name: each.artifact for each in run(recipe, out=folder, until=until, note=say)}
+        alone = stages(plain, given.out, "calibrate")["calibrate"].file("model.json")
+    made = stages(recipe, given.out, "split" if given.quick else "bundle")
     documents = list(read_jsonl(made["split"].file("test.jsonl"), Document))
     if given.quick:
         documents = sorted(documents, key=lambda document: len(document.text))[:QUICK_CONTRACTS]

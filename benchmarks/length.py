@@ -12,16 +12,15 @@ What is there already is reused. Progress goes to stderr; the last line of stdou
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks._command import command, say, stages
 from lextune.core.artifacts import read_jsonl, write_atomic
 from lextune.core.records import Document, Prediction
 from lextune.data.dedupe import LEAK, families
@@ -30,7 +29,7 @@ from lextune.expert.schema import Schema, load_schema
 from lextune.expert.scoring import contracteval, fields
 from lextune.expert.scoring.intervals import Array, Statistic, draw, percentiles
 from lextune.expert.scoring.pairs import scored
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert-first.yaml"
 FOLDS, LONG, PER = 5, 60_000, 10_000
@@ -51,10 +50,6 @@ METRICS: dict[str, tuple[Any, Statistic]] = {
 }
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def folds(documents: Sequence[Document]) -> list[list[Document]]:
     """Divide documents into FOLDS parts, the largest families first, each into the part that is smallest so far."""
     known = {document.id: document for document in documents}
@@ -70,7 +65,7 @@ def read_fold(number: int, test: Sequence[Document], out: Path, sets: Sequence[s
     write_atomic(names, "\n".join(document.name for document in test))
     official = ("split.mode=official", f"split.official_test={names}", "split.validation=0.12")
     recipe = read_recipe(RECIPE, (f"name=length-{number}", *official, *sets))
-    made = {each.name: each.artifact for each in run(recipe, out=out / recipe.name, until="predict", note=say)}
+    made = stages(recipe, out, "predict")
     return {name: list(read_jsonl(made["predict"].file(f"{name}.jsonl"), Prediction)) for name in (TUNED, "linear")}
 
 
@@ -104,12 +99,9 @@ def by_length(documents: Sequence[Document], answers: Sequence[Prediction], sche
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_CONTRACTS} contracts, 3 steps: shows the way")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    given = parser.parse_args()
+    given = command(__doc__, f"{QUICK_CONTRACTS} contracts, 3 steps: shows the way").parse_args()
     recipe = read_recipe(RECIPE)
-    made = run(recipe, out=given.out / recipe.name, until="documents", note=say)[-1].artifact
+    made = stages(recipe, given.out, "documents")["documents"]
     documents = list(read_jsonl(made.file("documents.jsonl"), Document))
     if given.quick:
         documents = sorted(documents, key=lambda document: len(document.text))[:: len(documents) // QUICK_CONTRACTS]

@@ -28,6 +28,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from benchmarks._command import say
 from lextune.core.records import Document, Message
 from lextune.data.importers.intake import Options, import_source
 from lextune.data.synthesis import generate
@@ -43,10 +44,6 @@ ROUNDS, QUICK_ROUNDS = 6, 1
 SEED = 3
 ARMS = ("lextune", "trl_a", "trl_b")
 TASKS = ("one_answer", "eight_questions")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def windows(schema: Schema, codec: Codec, count: int) -> list[WindowExample]:

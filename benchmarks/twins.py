@@ -7,19 +7,18 @@ intervals over contracts, and paired differences. Progress goes to stderr; the l
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks._command import command, stages
 from lextune.core.artifacts import read_jsonl
 from lextune.core.records import Document, Prediction
 from lextune.evaluate.arms import TUNED
 from lextune.evaluate.twins import Read, paired_f1
 from lextune.expert.schema import load_schema
 from lextune.expert.scoring.intervals import PairedTest
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 from lextune.text.anglicise import SUFFIX, anglicise
 
 RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "demo.yaml"
@@ -44,15 +43,11 @@ class Reads(NamedTuple):
     found: dict[str, Any]
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def trained(examples: int, out: Path, *, quick: bool) -> Reads:
     """Run the recipe with so many British examples, and return what its model answered."""
     sets = (f"name=twins-{examples}", f"data.uk_twins={examples}", *SETS, *(QUICK if quick else ()))
     recipe = read_recipe(RECIPE, sets)
-    made = {each.name: each.artifact for each in run(recipe, out=out / recipe.name, until="twins", note=say)}
+    made = stages(recipe, out, "twins")
     answers = {p.document_id: p for p in read_jsonl(made["predict"].file(f"{TUNED}.jsonl"), Prediction)}
     british = {p.document_id: p for p in read_jsonl(made["twins"].file(f"{TUNED}.jsonl"), Prediction)}
     test = read_jsonl(made["split"].file("test.jsonl"), Document)
@@ -67,10 +62,7 @@ def trained(examples: int, out: Path, *, quick: bool) -> Reads:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few steps on a few contracts: shows the way, no result")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    given = parser.parse_args()
+    given = command(__doc__, "a few steps on a few contracts: shows the way, no result").parse_args()
     schema = load_schema(read_recipe(RECIPE).schema_name)
     alone, both = (trained(examples, given.out, quick=given.quick) for examples in (0, EXAMPLES))
     tests: dict[str, PairedTest] = {

@@ -13,9 +13,7 @@ Scores have 95 % intervals over contracts. Progress goes to stderr; the last lin
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._command import command, say, stages
 from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.records import Document, Span
 from lextune.expert.edges import PART_OF_SENTENCE, EdgeTagger, edges, fit_edges
@@ -31,7 +30,7 @@ from lextune.expert.scoring import contracteval
 from lextune.expert.scoring.fields import gold_value
 from lextune.expert.scoring.intervals import Bootstrap, Score, ratio
 from lextune.expert.windowing import label
-from lextune.pipeline import read_recipe, run
+from lextune.pipeline import read_recipe
 from lextune.text.dates import names_end
 from lextune.text.segments import Window, sentences
 from lextune.text.spans import merge_adjacent
@@ -43,10 +42,6 @@ QUICK_TRAIN, QUICK_HELD_OUT = 60, 12  # contracts
 ALL = "all fields"
 Groups = list[list[Span]]
 Place = Callable[[SchemaField, Document, Groups], list[Span]]
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def gold_groups(document: Document, schema: Schema) -> dict[str, Groups]:
@@ -150,15 +145,13 @@ def show(title: str, columns: dict[str, dict[str, Score]], names: Sequence[str])
 def split_of(out: Path) -> Artifact:
     """Run the recipe as far as its split."""
     recipe = read_recipe(RECIPE)
-    return {each.name: each.artifact for each in run(recipe, out=out / recipe.name, until="split", note=say)}["split"]
+    return stages(recipe, out, "split")["split"]
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__, "a few contracts: shows the way, no result")
     parser.add_argument("--part", choices=PARTS, default="validation", help="the held-out part of the split")
-    parser.add_argument("--quick", action="store_true", help="a few contracts: shows the way, no result")
-    parser.add_argument("--out", type=Path, default=Path("runs"))
     given = parser.parse_args()
     split, schema = split_of(given.out), load_schema(read_recipe(RECIPE).schema_name)
     train = list(read_jsonl(split.file("train.jsonl"), Document))[: QUICK_TRAIN if given.quick else None]

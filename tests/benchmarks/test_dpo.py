@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks import dpo
 from lextune.expert.schema import Schema, SchemaField
 from lextune.expert.windowing import WindowExample
 
@@ -30,18 +27,6 @@ def _window(positives: tuple[tuple[int, ...], ...]) -> WindowExample:
 CONTRACT = [_window(((0,), (0,), ())), _window(((), (1,), ())), _window(((), (), ())), _window(((), (), ()))]
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    file = Path(__file__).resolve().parents[2] / "benchmarks" / "dpo.py"
-    spec = importlib.util.spec_from_file_location("dpo_benchmark", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
@@ -55,16 +40,14 @@ def benchmark() -> ModuleType:
         ([{}, {}, {"Price": [0]}, {}], [4, 4, 0, 1, 0, 2, 0, 0, 2]),  # nobody assessed it
     ],
 )
-def test_the_counts_of_a_contract(
-    benchmark: ModuleType, found: list[dict[str, list[int]] | None], expected: list[int]
-) -> None:
-    assert benchmark.count(CONTRACT, found, SCHEMA) == expected
+def test_the_counts_of_a_contract(found: list[dict[str, list[int]] | None], expected: list[int]) -> None:
+    assert dpo.count(CONTRACT, found, SCHEMA) == expected
 
 
-def test_metrics_intervals_and_aims(benchmark: ModuleType) -> None:
+def test_metrics_intervals_and_aims() -> None:
     before = np.array([[8, 10, 2, 10, 3, 5, 4, 4, 4], [10, 10, 2, 10, 1, 5, 4, 2, 2]], dtype=float)
     after = np.array([[10, 10, 1, 10, 1, 5, 4, 1, 3], [10, 10, 1, 10, 1, 5, 4, 1, 2]], dtype=float)
-    found: dict[str, Any] = benchmark.compare(before, after, seed=0)
+    found: dict[str, Any] = dpo.compare(before, after, seed=0)
     values = {name: (round(each["sft"]["value"], 3), round(each["dpo"]["value"], 3)) for name, each in found.items()}
     assert values == {
         "validity": (0.9, 1.0),
@@ -74,12 +57,12 @@ def test_metrics_intervals_and_aims(benchmark: ModuleType) -> None:
     }
     assert found["validity"]["difference"]["difference"] == pytest.approx(0.1)
     assert found["validity"]["sft"]["low"] == 0.8
-    assert benchmark.aims(found) == {"validity": True, "invented": True, "field_f1": True}
-    assert benchmark.aims(benchmark.compare(after, before, seed=0)) == {
+    assert dpo.aims(found) == {"validity": True, "invented": True, "field_f1": True}
+    assert dpo.aims(dpo.compare(after, before, seed=0)) == {
         "validity": False,
         "invented": False,
         "field_f1": False,
     }
-    lines = benchmark.table(found).splitlines()
-    assert len(lines) == 2 + len(benchmark.METRICS)
+    lines = dpo.table(found).splitlines()
+    assert len(lines) == 2 + len(dpo.METRICS)
     assert lines[2].startswith("| validity | 0.900 (0.800 to 1.000) | 1.000 (1.000 to 1.000) | 0.100 (")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from benchmarks import label_errors
 from lextune.core.records import Document
 from lextune.data.importers.cuad import import_cuad
 from lextune.data.synthesis import generate
@@ -18,27 +16,13 @@ SCHEMA = load_schema("clauses-47")
 
 
 @pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    file = Path(__file__).resolve().parents[2] / "benchmarks" / "label_errors.py"
-    spec = importlib.util.spec_from_file_location("label_errors", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def contracts() -> list[Document]:
     return list(generate(8, 3, schema=SCHEMA))
 
 
 @pytest.mark.parametrize("neighbours", [False, True])
-def test_the_wrong_labels_are_the_planted_ones(
-    benchmark: ModuleType, contracts: list[Document], neighbours: bool
-) -> None:
-    planted = benchmark.plant_errors(contracts, 0.05, 1, neighbours=neighbours)
+def test_the_wrong_labels_are_the_planted_ones(contracts: list[Document], neighbours: bool) -> None:
+    planted = label_errors.plant_errors(contracts, 0.05, 1, neighbours=neighbours)
     wrong = planted.dropped | planted.attached
     pairs = sum(len(d.labels) for d in contracts)
     assert len(planted.dropped) == len(wrong) // 2
@@ -54,13 +38,13 @@ def test_the_wrong_labels_are_the_planted_ones(
             for part, (span,) in zip(label.parts, label.spans, strict=True):
                 assert after.text[span.start : span.end] == part
     assert changed == wrong
-    assert benchmark.plant_errors(contracts, 0.05, 1, neighbours=neighbours) == planted
+    assert label_errors.plant_errors(contracts, 0.05, 1, neighbours=neighbours) == planted
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_most_planted_errors_are_found(benchmark: ModuleType, cuad_dir: Path) -> None:
+def test_most_planted_errors_are_found(cuad_dir: Path) -> None:
     documents = import_cuad(cuad_dir, SCHEMA).documents
-    found = benchmark.measure(documents, seed=1, neighbours=False)
+    found = label_errors.measure(documents, seed=1, neighbours=False)
     assert found["k"] == 836
     assert found["recall"] >= 0.5
