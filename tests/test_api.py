@@ -13,11 +13,14 @@ from lextune import api, pipeline
 from lextune.api import Release, load
 from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.errors import ArtifactError, DataError, DocumentError, RecipeError, RequestError
+from lextune.core.learnt import learnt_json, read_learnt
 from lextune.core.records import Document
-from lextune.data.lock import learnt_json, text_hash
-from lextune.expert.released import find_adapter, find_release
+from lextune.data.lock import text_hash
+from lextune.expert.compact import bundled
+from lextune.expert.released import find_adapter, find_release, learnt_file
 from lextune.expert.schema import load_schema
 from lextune.expert.scoring import trivial
+from lextune.expert.weights import read_binding
 
 SCHEMA = load_schema("clauses-47")
 SAMPLES = Path(api.__file__).parent / "resources" / "sample_contracts"
@@ -89,12 +92,22 @@ def test_a_run_without_a_release_is_refused(tmp_path: Path, finished: str | None
 def test_a_run_names_the_adapter_of_its_last_training(tmp_path: Path, note: str | None, found: str) -> None:
     if note is not None:
         (tmp_path / "run.json").write_text(note)
-    assert find_adapter(tmp_path) == tmp_path / found
+    assert find_adapter(str(tmp_path)) == tmp_path / found
+
+
+def test_the_bundled_adapter_has_a_name_and_says_what_it_learnt_from() -> None:
+    packed = bundled()
+    assert packed is not None
+    for name in ("bundled", str(packed)):
+        adapter = find_adapter(name)
+        assert adapter == packed / "adapter"
+        assert len(read_learnt(learnt_file(adapter))) > 300
+    assert read_binding(adapter).head_fields == load_schema("clauses-47").names
 
 
 def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
-        find_adapter(tmp_path / "none")
+        find_adapter(str(tmp_path / "none"))
     assert str(caught.value) == (
         f"{tmp_path / 'none'}: no such adapter\n  -> train it first, or leave train.init_adapter out"
     )
@@ -103,7 +116,7 @@ def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_run_that_has_trained_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"split": "split-1"}')
     with pytest.raises(ArtifactError) as caught:
-        find_adapter(tmp_path)
+        find_adapter(str(tmp_path))
     assert str(caught.value) == f"{tmp_path}: this run has trained nothing yet\n  -> run its recipe with --until sft"
 
 

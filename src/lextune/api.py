@@ -9,7 +9,8 @@ from typing import Any
 
 from lextune.core.artifacts import Artifact, sha256_json
 from lextune.core.errors import DataError
-from lextune.core.records import LEARNT_FILE, Document, Prediction, Record
+from lextune.core.learnt import LEARNT_FILE
+from lextune.core.records import Document, Prediction, Record
 from lextune.core.stage import Progress
 from lextune.data.lock import learnt_from
 from lextune.deploy.batch.options import BatchOptions, Source

@@ -13,11 +13,12 @@ import pytest
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError, RecipeError
+from lextune.core.learnt import LOCK_FILE
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.core.stage import Context
 from lextune.data.balance import BalanceConfig
 from lextune.data.examples import Pool
-from lextune.data.lock import LOCK_FILE, make_lock, text_hash
+from lextune.data.lock import make_lock, text_hash
 from lextune.data.mix import MixConfig
 from lextune.data.stages import ExamplesConfig, run_examples
 from lextune.data.synthesis import generate

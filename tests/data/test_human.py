@@ -11,10 +11,11 @@ import pytest
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_jsonl
 from lextune.core.errors import DataError
+from lextune.core.learnt import LOCK_FILE
 from lextune.core.records import Document, Drop, FieldLabel, Message, Preference
 from lextune.core.stage import Context
 from lextune.data.human import IN_TEST, RUN, HumanPairsConfig, of_test, read_preferences, run_human_pairs
-from lextune.data.lock import LOCK_FILE, make_lock, text_hash
+from lextune.data.lock import make_lock, text_hash
 
 
 def _words(word: str, count: int) -> str:

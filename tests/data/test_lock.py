@@ -11,8 +11,9 @@ import pytest
 
 from lextune.core.artifacts import Artifact, build_folder, write_atomic
 from lextune.core.errors import DataError
+from lextune.core.learnt import LOCK_FILE, read_lock
 from lextune.core.records import Document, Message
-from lextune.data.lock import LOCK_FILE, check_not_test, lineage, make_lock, read_lock, refuse_locked, text_hash
+from lextune.data.lock import check_not_test, lineage, make_lock, refuse_locked, text_hash
 
 
 def document(name: str, text: str) -> Document:

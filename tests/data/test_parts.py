@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from lextune.core.artifacts import read_jsonl, write_jsonl
 from lextune.core.errors import DataError
+from lextune.core.learnt import TestLock
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.dedupe import LEAK, families
-from lextune.data.lock import TestLock, check_not_test, learnt_from, make_lock, text_hash
+from lextune.data.lock import check_not_test, learnt_from, make_lock, text_hash
 from lextune.data.parts import write_split
 from lextune.data.split import SPLITS, SplitConfig, check_leakage, split_documents
 

@@ -12,9 +12,10 @@ import pytest
 
 from lextune.core.artifacts import Artifact, ArtifactStore, build_folder, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError
+from lextune.core.learnt import LOCK_FILE
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Context
-from lextune.data.lock import LOCK_FILE, make_lock, text_hash
+from lextune.data.lock import make_lock, text_hash
 from lextune.data.sources import find_source
 from lextune.data.split import SPLITS, SplitConfig
 from lextune.data.stages import (

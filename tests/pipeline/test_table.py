@@ -51,6 +51,7 @@ def test_with_dpo_sft_never_sees_what_preferences_are_mined_on() -> None:
     assert {name for name, maker in readers.items() if maker == "keep_out"} == {"preflight", "sft", "preferences"}
     adapters = {name: step.inputs["adapter"] for name, step in steps.items() if "adapter" in step.inputs}
     tuned = {"preferences": "sft", "dpo": "sft", "merge_sft": "sft", "merge": "dpo", "parity": "dpo", "report": "sft"}
+    tuned["bundle"] = "dpo"
     assert adapters == tuned
     assert steps["predict"].inputs["sft_model"] == "merge_sft", "what DPO is compared with"
     assert steps["keep_out"].config.model_dump() == {"kept_out": 0.3}

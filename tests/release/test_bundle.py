@@ -61,7 +61,7 @@ def inputs(base: Base, make_adapter: Callable[..., Artifact], seal: Callable[...
         "gate": seal("verdict", files(verdict={"verdict": "pass", "weights": model.hash, "reasons": []})),
         "parity": seal("parity", files(parity={"passed": True})),
         "linear": seal("linear", linear),
-        "split": seal("split", files(learnt_from={"texts": ["00ff"]})),
+        "adapter": seal("adapter", files(learnt_from={"texts": ["00ff"]})),
     }
 
 

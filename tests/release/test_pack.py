@@ -70,7 +70,7 @@ def make_release(
             "evaluation": file("evaluation", evaluation={"model_hash": model.hash, "arms": {}}),
             "gate": file("verdict", verdict={"verdict": "pass", "weights": model.hash, "reasons": []}),
             "parity": file("parity", parity={"passed": True}),
-            "split": file("split"),
+            "adapter": adapter,
         }
         config = BundleConfig(
             name="small",

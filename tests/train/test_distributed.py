@@ -69,7 +69,7 @@ for name, sharding, strategy, change in given["runs"]:
     own.mkdir(parents=True)
     try:
         if strategy == "tag":
-            result = train_tag(base, rows, 3, config, own, RunOptions(0))
+            result = train_tag(base, rows, ("Law", "Term", "Fee"), config, own, RunOptions(0))
         else:
             result = train_chat(base, rows, config, own, RunOptions(0))
     except Followed:
@@ -146,7 +146,7 @@ def test_two_processes_train_what_one_does(
     bf16, full = (TrainConfig.model_validate({**TEXT.model_dump(), **change}) for *_, change in RUNS[-2:])
     results = {
         "text": train_chat(base, chats(), TEXT, alone["text"], RunOptions(0)),
-        "tag": train_tag(base, windows, 3, TAG, alone["tag"], RunOptions(0)),
+        "tag": train_tag(base, windows, ("Law", "Term", "Fee"), TAG, alone["tag"], RunOptions(0)),
         "bf16": train_chat(base, chats(), bf16, alone["bf16"], RunOptions(0)),
         "full": train_chat(base, chats(), full, alone["full"], RunOptions(0)),
     }

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from lextune.core.artifacts import Artifact, write_jsonl
 from lextune.core.errors import DataError, ModelError, RecipeError
+from lextune.core.learnt import LEARNT_FILE, learnt_json
 from lextune.core.records import Message
 from lextune.core.stage import Context
 from lextune.expert.weights import Base
@@ -326,6 +327,7 @@ def test_what_dpo_cannot_go_on_from_is_refused(train: dict[str, Any], message: s
 def test_the_stage_writes_an_adapter_bound_as_that_of_sft(
     base: Base, seal: Callable[..., Artifact], adapter: Path
 ) -> None:
+    (adapter / LEARNT_FILE).write_text(learnt_json(["00ff"]))
     sft = seal("adapter", lambda f: shutil.copytree(adapter, f, dirs_exist_ok=True) and None)
     long = _pairs(1)[0].model_copy(update={"document_id": "long", "rejected": "x " * 3000})
     pairs = seal("pairs", lambda f: write_jsonl(f / "pairs.jsonl", [*_pairs(12), long]) * 0)
@@ -337,7 +339,8 @@ def test_the_stage_writes_an_adapter_bound_as_that_of_sft(
     assert (summary["n_in"], summary["n_out"], summary["n_dropped"]) == (13, 12, 1)
     (drop,) = made.file("drops.jsonl").read_text().splitlines()
     assert json.loads(drop) == {"what": "pair", "where": "long", "reason": dpo.LONG}
-    assert made.file("lextune.json").read_bytes() == sft.file("lextune.json").read_bytes()
+    for name in ("lextune.json", LEARNT_FILE):
+        assert made.file(name).read_bytes() == sft.file(name).read_bytes()
     assert calls[-1][2].startswith("loss ")
     training = made.json("training.json")
     assert training["pairs"] == {"train": 10, "validation": 2}

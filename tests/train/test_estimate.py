@@ -108,7 +108,7 @@ def test_windows_are_estimated_too(base: Base, windows: dict[str, list[WindowExa
     from lextune.train.tag import prepare_tag
 
     config = _config(strategy="tag")
-    prepared = prepare_tag(base, windows, 3, config, 0)
+    prepared = prepare_tag(base, windows, ("Law", "Term", "Fee"), config, 0)
     assert count_tokens(prepared.rows, config, 0).learnt == 0, "a tagger learns no token"
     assert estimate_run(prepared, config, 0)[0] == 3
 
@@ -117,7 +117,9 @@ def test_a_run_of_one_pass_is_scaled_by_its_speed(make_window: Callable[..., Win
     from lextune.train.tag import prepare_tag
 
     config = _config(strategy="tag", batch=1, steps=1)
-    prepared = prepare_tag(base, {"train": [make_window(0)], "validation": [make_window(1)]}, 3, config, 0)
+    prepared = prepare_tag(
+        base, {"train": [make_window(0)], "validation": [make_window(1)]}, ("Law", "Term", "Fee"), config, 0
+    )
     assert estimate_run(prepared, config, 0)[1].training >= 0
 
 

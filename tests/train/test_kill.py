@@ -62,7 +62,8 @@ asked = [
 def make(out):
     run = RunOptions(0, warn=lambda text: print(text, file=sys.stderr))
     if strategy == "tag":
-        return train_tag(resolve_base(base), {"train": tagged, "validation": tagged[:4]}, 3, config, out, run)
+        windows, fields = {"train": tagged, "validation": tagged[:4]}, ("Law", "Term", "Fee")
+        return train_tag(resolve_base(base), windows, fields, config, out, run)
     return train_chat(resolve_base(base), {"train": asked, "validation": asked[:4]}, config, out, run)
 
 

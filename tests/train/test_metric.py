@@ -88,7 +88,7 @@ def test_a_tagger_is_marked_as_the_adapter_it_becomes(
     config = TrainConfig(
         epochs=4, batch=5, lr=1e-2, head_lr=3e-2, precision="fp32", best_by="metric", lora=LoraSettings(r=4)
     )
-    result = train_tag(base, windows, 3, config, tmp_path, RunOptions(0, metric=spy))
+    result = train_tag(base, windows, ("Law", "Term", "Fee"), config, tmp_path, RunOptions(0, metric=spy))
     assert result["best"]["eval_metric"] == max(seen) > 0.5
     _bind(base, tmp_path)
     engine = TransformersEngine(base, adapter=tmp_path, dtype="float32")

@@ -12,17 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lextune.core.errors import ModelError
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.head import HEAD_FILE, Head, tag_input
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, load_backbone
+from lextune.expert.weights import Base, Binding, load_backbone, read_binding, write_binding
 from lextune.expert.windowing import WindowExample
 from lextune.train.models import TagModel
 from lextune.train.runs import RunOptions
 from lextune.train.settings import LoraSettings, TrainConfig
 from lextune.train.tag import passes, prepare_tag, prior_bias, rows_for, train_tag
 
-FIELDS = 3
+FIELDS = ("Law", "Term", "Fee")
 CONFIG = TrainConfig(
     epochs=2.4,
     batch=4,
@@ -36,7 +37,7 @@ CONFIG = TrainConfig(
 
 
 def _tensors(windows: list[WindowExample], codec: Codec, config: TrainConfig = CONFIG) -> dict[str, Any]:
-    made = passes(FIELDS, codec.pad_id, config)
+    made = passes(len(FIELDS), codec.pad_id, config)
     return made.tensors(tuple(rows_for(windows, codec)))
 
 
@@ -48,7 +49,7 @@ def test_a_pass_carries_targets_and_leaves_out_what_is_ignored(
     tensors = _tensors([make_window(5), make_window(0)], codec, config)
     assert tensors["target"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], *[[0, 0, 0]] * 3]
     assert tensors["weight"].tolist() == [[1, 1, 0]] * 8
-    assert passes(FIELDS, codec.pad_id, config).items(rows_for([make_window(0)], codec)[0]) == 8.0
+    assert passes(len(FIELDS), codec.pad_id, config).items(rows_for([make_window(0)], codec)[0]) == 8.0
 
 
 @pytest.mark.parametrize("packing", [True, False])
@@ -64,7 +65,7 @@ def test_places_are_those_of_the_sentences(
 
 def test_ignored_labels_do_not_count(base: Base, codec: Codec, make_window: Callable[..., WindowExample]) -> None:
     torch.manual_seed(0)
-    model = TagModel(base, CONFIG, [0.0] * FIELDS)
+    model = TagModel(base, CONFIG, [0.0] * len(FIELDS))
     tensors = _tensors([make_window(0), make_window(1)], codec)
     loss = model(**tensors)
     other = model(**{**tensors, "target": tensors["target"] + (tensors["weight"] == 0)})
@@ -94,14 +95,14 @@ def test_the_loss_is_weighted_cross_entropy_a_label(
             p = 1 / (1 + math.exp(-x))
             total += counts * (-5.0 * math.log(p) if yes else -math.log(1 - p))
             count += counts
-    made = passes(FIELDS, codec.pad_id, CONFIG)
+    made = passes(len(FIELDS), codec.pad_id, CONFIG)
     assert loss == pytest.approx(total, rel=1e-4)
     assert count == sum(map(made.items, rows_for(windows, codec)))
     assert made.scale == 100.0, "the mean over labels, a hundredfold"
 
 
 def test_the_bias_starts_at_the_share_of_positives(make_window: Callable[..., WindowExample]) -> None:
-    bias = prior_bias([make_window(n) for n in range(6)], FIELDS)  # 24 sentences: 3 of law, 3 of term, none
+    bias = prior_bias([make_window(n) for n in range(6)], len(FIELDS))  # 24 sentences: 3 of law, 3 of term, none
     assert bias == pytest.approx([math.log(3.5 / 21.5), math.log(3.5 / 21.5), math.log(0.5 / 24.5)])
 
 
@@ -123,7 +124,7 @@ def test_training_lowers_the_loss_and_writes_an_adapter_and_a_head(
     assert result["best"]["eval_loss"] == min(evaluations.values())
     assert result["resumed_from"] is None
     head = Head.load(tmp_path)
-    assert head.weight.shape == (FIELDS, 128)
+    assert head.weight.shape == (len(FIELDS), 128)
     assert head.weight.dtype == np.float32
     adapted = PeftModel.from_pretrained(load_backbone(base, dtype="float32"), tmp_path)
     stored = load_file(tmp_path / "adapter_model.safetensors")
@@ -197,28 +198,55 @@ def test_a_run_killed_after_its_last_step_trains_no_further(
     assert _same(tmp_path / "undisturbed", tmp_path / "killed")
 
 
-def test_a_run_goes_on_from_an_earlier_adapter_and_its_head(
-    base: Base, windows: dict[str, list[WindowExample]], tmp_path: Path
-) -> None:
-    from lextune.core.errors import ModelError
-    from lextune.expert.weights import Binding, write_binding
-
-    first = tmp_path / "first"
-    train_tag(base, windows, FIELDS, CONFIG, first, RunOptions(0))
+@pytest.fixture
+def earlier(base: Base, windows: dict[str, list[WindowExample]], tmp_path: Path) -> Path:
+    """A run whose adapter has a head of FIELDS."""
+    train_tag(base, windows, FIELDS, CONFIG, tmp_path / "first", RunOptions(0))
     named = {"base": base.name, "weights_sha256": base.weights_sha256, "tokenizer_sha256": base.tokenizer_sha256}
-    write_binding(first, Binding(**named, strategy="tag", template="t"))
+    write_binding(tmp_path / "first", Binding(**named, strategy="tag", template="t", head_fields=FIELDS))
     (tmp_path / "run.json").write_text('{"sft": "first"}')
-    more = CONFIG.model_copy(update={"init_adapter": str(tmp_path)})
+    return tmp_path
+
+
+def test_a_run_goes_on_from_an_earlier_adapter_and_its_head(
+    base: Base, windows: dict[str, list[WindowExample]], earlier: Path
+) -> None:
+    more, head = CONFIG.model_copy(update={"init_adapter": str(earlier)}), Head.load(earlier / "first")
     begun = prepare_tag(base, windows, FIELDS, more, 1).model
-    assert np.array_equal(begun.head.weight.detach().numpy(), Head.load(first).weight)
-    assert np.array_equal(begun.head.bias.detach().numpy(), Head.load(first).bias)
-    with pytest.raises(ModelError, match="the head to go on from scores 3 fields, and the schema has 4"):
-        prepare_tag(base, windows, FIELDS + 1, more, 1)
+    assert np.array_equal(begun.head.weight.detach().numpy(), head.weight)
+    assert np.array_equal(begun.head.bias.detach().numpy(), head.bias)
     other = more.model_copy(update={"attention": "bidirectional"})
     with pytest.raises(
         ModelError, match=r"is of a model with causal attention \(asked for: bidirectional\)\n.*train.attention"
     ):
         prepare_tag(base, windows, FIELDS, other, 1)
+
+
+def test_fields_of_the_same_name_go_on_and_others_begin_anew(
+    base: Base, windows: dict[str, list[WindowExample]], earlier: Path
+) -> None:
+    more, head = CONFIG.model_copy(update={"init_adapter": str(earlier)}), Head.load(earlier / "first")
+    fields = ("Fee", "Penalty", "Law", "Renewal")
+    begun, fresh = (prepare_tag(base, windows, fields, config, 1).model.head for config in (more, CONFIG))
+    for row, name in enumerate(fields):
+        known = name in FIELDS
+        weight = head.weight[FIELDS.index(name)] if known else fresh.weight[row].detach().numpy()
+        bias = head.bias[FIELDS.index(name)] if known else fresh.bias[row].detach().numpy()
+        assert np.array_equal(begun.weight[row].detach().numpy(), weight)
+        assert begun.bias[row].detach().numpy() == bias
+
+
+def test_a_head_that_does_not_name_its_fields_is_not_gone_on_from(
+    base: Base, windows: dict[str, list[WindowExample]], earlier: Path
+) -> None:
+    binding = read_binding(earlier / "first")
+    write_binding(earlier / "first", binding.model_copy(update={"head_fields": ()}))
+    with pytest.raises(ModelError) as caught:
+        prepare_tag(base, windows, FIELDS, CONFIG.model_copy(update={"init_adapter": str(earlier)}), 1)
+    assert str(caught.value) == (
+        f"train.init_adapter: {earlier / 'first'}: the head to go on from does not say which fields it scores\n"
+        "  -> train that adapter again with this version, or train without init_adapter"
+    )
 
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
@@ -228,7 +256,7 @@ def test_an_engine_reads_windows_as_training_did(
     config = CONFIG.model_copy(update={"attention": attention, "precision": "fp32"})
     model = prepare_tag(base, windows, FIELDS, config, 0).model.eval()
     rows = rows_for(windows["validation"], codec)
-    tensors = passes(FIELDS, codec.pad_id, config).tensors(tuple(rows))
+    tensors = passes(len(FIELDS), codec.pad_id, config).tensors(tuple(rows))
     with torch.inference_mode():
         trained = model.logits(tensors["inputs"], tensors["places"]).numpy()
     engine = TransformersEngine(base, dtype="float32")

@@ -137,10 +137,10 @@ def test_what_a_tracker_has_open_ends_with_the_training(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    train_tag(base, windows, 3, CONFIG, tmp_path / "a", RunOptions(0))
+    train_tag(base, windows, ("Law", "Term", "Fee"), CONFIG, tmp_path / "a", RunOptions(0))
     assert ended == ["wandb"]
     with pytest.raises(KeyboardInterrupt):
-        train_tag(base, windows, 3, CONFIG, tmp_path / "b", RunOptions(0, stop))
+        train_tag(base, windows, ("Law", "Term", "Fee"), CONFIG, tmp_path / "b", RunOptions(0, stop))
     assert ended == ["wandb", "wandb"]
 
 
@@ -176,7 +176,7 @@ def test_a_tracker_leaves_its_log_on_this_machine(
     for variable, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(variable, value)
     config = CONFIG.model_copy(update={"report_to": (name,)})
-    train_tag(base, windows, 3, config, tmp_path / "out", RunOptions(0, name="demo sft-0123"))
+    train_tag(base, windows, ("Law", "Term", "Fee"), config, tmp_path / "out", RunOptions(0, name="demo sft-0123"))
     logged = {each.removeprefix("train/").replace("/", "_") for each in read(tmp_path)}
     wanted = {"loss", "grad_norm", "learning_rate", "tokens_per_second", "memory_mib"}
     assert {*wanted, "eval_loss"} <= logged

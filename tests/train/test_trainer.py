@@ -18,7 +18,7 @@ from lextune.train.settings import LoraSettings, TrainConfig
 from lextune.train.tag import train_tag
 from lextune.train.trainer import trainer_arguments
 
-FIELDS = 3
+FIELDS = ("Law", "Term", "Fee")
 CONFIG = TrainConfig(
     epochs=2,
     batch=4,

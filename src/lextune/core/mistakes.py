@@ -17,6 +17,12 @@ class Mistake(NamedTuple):
     what: str
 
 
+def first_five(lines: Sequence[str]) -> list[str]:
+    """Return the first five lines, indented, and how many more there are."""
+    more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return [*(f"  {line}" for line in lines[:SHOWN]), *more]
+
+
 def refuse(mistakes: Sequence[Mistake], source: str, do: str) -> DataError:
     """Return one error for all mistakes of a source: their number, and the first five.
 
@@ -27,7 +33,5 @@ def refuse(mistakes: Sequence[Mistake], source: str, do: str) -> DataError:
     """
     if len(mistakes) == 1:
         return DataError(mistakes[0].what, where=mistakes[0].where, do=do)
-    lines = [f"  {mistake.where}: {mistake.what}" for mistake in mistakes[:SHOWN]]
-    if len(mistakes) > SHOWN:
-        lines.append(f"  and {len(mistakes) - SHOWN} more")
+    lines = first_five([f"{mistake.where}: {mistake.what}" for mistake in mistakes])
     return DataError("\n".join([f"{len(mistakes)} mistakes", *lines]), where=source, do=do)

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-LEARNT_FILE = "learnt_from.json"  # of a split, and of a release: by what it tells the documents that it learnt from
 SCANNED_PAGES = "scanned_pages"  # the tag of a document with the numbers of its pages that are pictures: "2 3"
 
 

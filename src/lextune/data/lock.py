@@ -7,39 +7,26 @@ are of the same test exactly when their hashes are equal. A test document is ref
 - by ancestry: what was made from test documents (predictions on them, their evaluation, a data set of the part)
   is not trained on, whatever it holds now;
 - by content: a training document with the words of a test document of any split that it descends from is refused,
-  whatever it is called now.
+  whatever it is called now. An adapter that learnt from one is not gone on from (`lextune.train.going_on`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import DataError, shorten
+from lextune.core.learnt import LEARNT_DIGITS, TestLock, read_learnt, read_lock
+from lextune.core.mistakes import first_five
 from lextune.core.records import Document
 from lextune.data.dedupe import wording
 
-LOCK_FILE = "test_lock.json"
-LEARNT_DIGITS = 16  # of a hash that are kept there: enough to tell, and a third of the size
 TEST_KINDS = ("predictions", "evaluation")  # kinds that are made from the test part of a split
-SHOWN = 5
 _WORD = re.compile(r"\w+")
-
-
-class TestLock(BaseModel):
-    """The test documents of one split. `texts` has the hash of the words of each by its id."""
-
-    __test__ = False  # not a test of pytest's
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    sha256: str
-    texts: dict[str, str]
 
 
 class Overlap(NamedTuple):
@@ -67,26 +54,9 @@ def make_lock(texts: Mapping[str, str]) -> TestLock:
     return TestLock(sha256=digest, texts={name: texts[name] for name in sorted(texts)})
 
 
-def read_lock(split: Artifact) -> TestLock | None:
-    """Return the lock of a split, None where it was made before there were locks."""
-    if LOCK_FILE not in split.manifest.files:
-        return None
-    return TestLock.model_validate_json(split.file(LOCK_FILE).read_bytes())
-
-
-def learnt_json(hashes: Iterable[str]) -> str:
-    """Return what `learnt_from.json` of a split holds: the first digits of `text_hash` of what is not in its test.
-
-    It goes with a release, which can tell by it what it must not be measured on; no name and no word is in it.
-    """
-    return json.dumps({"texts": sorted(digest[:LEARNT_DIGITS] for digest in hashes)}, indent=0)
-
-
 def learnt_from(file: Path, documents: Iterable[Document]) -> list[str]:
     """Return the ids of documents whose words are in a file of `learnt_json`; none where there is no file."""
-    if not file.is_file():
-        return []
-    known = set(json.loads(file.read_text(encoding="utf-8"))["texts"])
+    known = read_learnt(file)
     return [document.id for document in documents if text_hash(document)[:LEARNT_DIGITS] in known]
 
 
@@ -113,12 +83,9 @@ def check_not_test(documents: Iterable[Document], *locks: TestLock, where: str =
     """
     found = list(overlaps_with(documents, locks))
     if found:
-        lines = [
-            f"  {shorten(o.id, 60)}" + (f" (there {shorten(o.locked, 60)})" if o.id != o.locked else "")
-            for o in found[:SHOWN]
-        ]
-        if len(found) > SHOWN:
-            lines.append(f"  and {len(found) - SHOWN} more")
+        lines = first_five(
+            [shorten(o.id, 60) + (f" (there {shorten(o.locked, 60)})" if o.id != o.locked else "") for o in found]
+        )
         one = len(found) == 1
         what = f"{len(found)} document{' is' if one else 's are'} in the locked test {found[0].lock[:12]}"
         raise DataError("\n".join([what, *lines]), where=where, do="take test documents out of what is trained on")

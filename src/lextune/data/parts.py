@@ -12,9 +12,10 @@ from statistics import mean, median
 from typing import Any
 
 from lextune.core.artifacts import read_jsonl, write_atomic, write_jsonl
-from lextune.core.records import LEARNT_FILE, Document
+from lextune.core.learnt import LEARNT_FILE, LOCK_FILE, learnt_json
+from lextune.core.records import Document
 from lextune.data.dedupe import LEAK, Near, overlaps, wording
-from lextune.data.lock import LOCK_FILE, learnt_json, make_lock, text_hash
+from lextune.data.lock import make_lock, text_hash
 from lextune.data.split import SPLITS, Split, SplitConfig, left_out, refuse_leaks, sorted_leaks, split_items
 from lextune.data.stratify import Item, item
 

@@ -16,6 +16,7 @@ from pydantic import model_validator
 
 from lextune.core.errors import DataError, shorten
 from lextune.core.files import read_text
+from lextune.core.mistakes import first_five
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
 from lextune.data.dedupe import LEAK, Near, overlaps, wording
@@ -26,7 +27,6 @@ from lextune.data.stratify import Item, item, spread
 Split = Literal["train", "validation", "test"]
 Place = Split | None  # None: left out
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-SHOWN = 5
 COUNTED = 10_000  # leaks beyond so many are not counted: two copies of one row in n places are n^2 pairs
 
 
@@ -165,13 +165,13 @@ def refuse_leaks(leaks: Sequence[Leak]) -> None:
     """
     if not leaks:
         return
-    lines = [
-        f"  {shorten(leak.a, 60)} ({leak.split_a}) and {shorten(leak.b, 60)} ({leak.split_b}): "
-        f"Jaccard {leak.jaccard:.2f}, containment {leak.containment:.2f}"
-        for leak in leaks[:SHOWN]
-    ]
-    if len(leaks) > SHOWN:
-        lines.append(f"  and {len(leaks) - SHOWN} more")
+    lines = first_five(
+        [
+            f"{shorten(leak.a, 60)} ({leak.split_a}) and {shorten(leak.b, 60)} ({leak.split_b}): "
+            f"Jaccard {leak.jaccard:.2f}, containment {leak.containment:.2f}"
+            for leak in leaks
+        ]
+    )
     number = f"{len(leaks)}{' or more' if len(leaks) == COUNTED else ''} pair{'' if len(leaks) == 1 else 's'}"
     raise DataError(
         "\n".join([f"{number} of near-duplicates across the split", *lines]),

@@ -9,16 +9,19 @@ from typing import Any
 
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import ArtifactError, MachineError
+from lextune.core.learnt import LEARNT_FILE
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import Beside
 from lextune.expert.build import build_expert, load_model
 from lextune.expert.cleaned import CleanedExpert, behind_cleaning
-from lextune.expert.compact import KIND, NOTE, bundled, unpack
+from lextune.expert.compact import ADAPTER, KIND, NOTE, bundled, unpack
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
 from lextune.text.cleaning import CleanOptions
+
+BUNDLED = "bundled"  # names the adapter of this package's expert
 
 
 def find_release(path: Path | None) -> Path:
@@ -49,14 +52,21 @@ def find_release(path: Path | None) -> Path:
     return path / str(steps["bundle"])
 
 
-def find_adapter(path: Path) -> Path:
-    """Return the adapter's folder that a path names: itself, or that of a run, whose last training made it.
+def find_adapter(name: str) -> Path:
+    """Return the folder of the adapter that is meant.
+
+    Args:
+        name: its folder, that of the run whose last training made it, or of a compact release; `bundled` for the one of
+            this package's expert.
 
     Raises:
         ArtifactError: there is nothing at the path, or the run has trained none.
     """
-    if not path.exists():
-        raise ArtifactError("no such adapter", where=str(path), do="train it first, or leave train.init_adapter out")
+    path = bundled() if name == BUNDLED else Path(name)
+    if path is None or not path.exists():
+        raise ArtifactError("no such adapter", where=name, do="train it first, or leave train.init_adapter out")
+    if (path / NOTE).is_file():
+        return path / ADAPTER
     steps = _steps(path)
     if steps is None:
         return path
@@ -64,6 +74,11 @@ def find_adapter(path: Path) -> Path:
     if made is None:
         raise ArtifactError("this run has trained nothing yet", where=str(path), do="run its recipe with --until sft")
     return path / str(made)
+
+
+def learnt_file(adapter: Path) -> Path:
+    """Return where it is written what an adapter learnt from; a compact release has that beside its adapter."""
+    return (adapter.parent if (adapter.parent / NOTE).is_file() else adapter) / LEARNT_FILE
 
 
 def _steps(path: Path) -> dict[str, Any] | None:

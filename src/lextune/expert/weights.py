@@ -40,7 +40,10 @@ class Base(BaseModel):
 
 
 class Binding(BaseModel):
-    """What an adapter was trained on; written as `lextune.json` beside its weights."""
+    """What an adapter was trained on; written as `lextune.json` beside its weights.
+
+    `fields` are those that it learnt, `head_fields` those that its head scores, in the order of the rows.
+    """
 
     model_config = ConfigDict(frozen=True)
     base: str
@@ -49,6 +52,7 @@ class Binding(BaseModel):
     strategy: str
     template: str
     fields: tuple[str, ...] = ()
+    head_fields: tuple[str, ...] = ()
 
 
 def resolve_base(name: str) -> Base:
@@ -238,18 +242,27 @@ def write_binding(folder: Path, binding: Binding) -> None:
         (folder / "README.md").unlink(missing_ok=True)
 
 
+def read_binding(folder: Path) -> Binding:
+    """Return an adapter's binding.
+
+    Raises:
+        ModelError: there is none that can be read.
+    """
+    try:
+        return Binding.model_validate_json((folder / BINDING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(
+            f"an adapter without a readable {BINDING}", where=str(folder), do="train it with lextune"
+        ) from None
+
+
 def check_binding(folder: Path, base: Base) -> Binding:
     """Return an adapter's binding after checking that it was trained on this base.
 
     Raises:
         ModelError: the adapter has no binding, or was trained on another base or tokenizer.
     """
-    try:
-        binding = Binding.model_validate_json((folder / BINDING).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ModelError(
-            f"an adapter without a readable {BINDING}", where=str(folder), do="train it with lextune"
-        ) from None
+    binding = read_binding(folder)
     for what, trained, given in (
         ("weights", binding.weights_sha256, base.weights_sha256),
         ("tokenizer", binding.tokenizer_sha256, base.tokenizer_sha256),

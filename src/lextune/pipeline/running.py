@@ -175,7 +175,7 @@ def _named_files(config: Config) -> dict[str, str]:
         model = resolve_base(base)
         found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
     if train is not None and train.init_adapter is not None:
-        weights = find_adapter(Path(train.init_adapter)) / ADAPTER_WEIGHTS
+        weights = find_adapter(train.init_adapter) / ADAPTER_WEIGHTS
         if weights.is_file():
             found["init adapter"] = sha256_file(weights)
     for name, folder in (_setting(config, "releases") or {}).items():

@@ -81,6 +81,7 @@ DPO_WIRES = {  # what differs with `dpo`: SFT does not see what preferences are 
     "preferences": {"examples": "keep_out"},
     "merge": {"adapter": "dpo"},
     "parity": {"adapter": "dpo"},
+    "bundle": {"adapter": "dpo"},
 }
 SHARED = (  # settings of a recipe that stages take under the same name
     "name", "task", "task_options", "schema_name", "base", "clean", "split", "window", "balance", "mix", "train",

@@ -14,8 +14,8 @@ from typing import Any
 
 from lextune.core.artifacts import Artifact, write_atomic
 from lextune.core.errors import ArtifactError, GateRefused
+from lextune.core.learnt import LEARNT_FILE
 from lextune.core.recipe import Config
-from lextune.core.records import LEARNT_FILE
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.expert.edges import EDGE_NAMES, EDGE_WEIGHTS
 from lextune.expert.fusion import FUSION_FILE
@@ -83,8 +83,8 @@ def run_bundle(config: BundleConfig, inputs: Inputs, out: Path, context: Context
             shutil.copyfile(inputs["thresholds"].file(FUSION_FILE), out / FUSION_FILE)
         shutil.copyfile(inputs["thresholds"].file("linear.json"), out / "linear_thresholds.json")
     shutil.copyfile(inputs["parity"].file("parity.json"), out / "parity.json")
-    if LEARNT_FILE in inputs["split"].manifest.files:
-        shutil.copyfile(inputs["split"].file(LEARNT_FILE), out / LEARNT_FILE)
+    if LEARNT_FILE in inputs["adapter"].manifest.files:
+        shutil.copyfile(inputs["adapter"].file(LEARNT_FILE), out / LEARNT_FILE)
     write_atomic(out / "metrics.json", json.dumps(evaluation, indent=1))
     write_atomic(out / "verdict.json", json.dumps(verdict, indent=1))
     info = _info(config, model)
@@ -212,8 +212,8 @@ def _said(verdict: dict[str, Any]) -> str:
 STAGES = (
     Stage(
         "bundle",
-        4,
-        ("model", "linear", "thresholds", "evaluation", "gate", "parity", "split"),
+        5,
+        ("model", "linear", "thresholds", "evaluation", "gate", "parity", "adapter"),
         BundleConfig,
         run_bundle,
         "release",

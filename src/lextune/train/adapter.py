@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from lextune.core.errors import MachineError, ModelError
@@ -88,7 +87,7 @@ def _continue(model: Any, base: Base, config: TrainConfig) -> Any:
     """Return the model under the adapter of `init_adapter`, to be trained further, with the dropout of `config`."""
     from peft import LoraConfig, PeftModel
 
-    folder = find_adapter(Path(str(config.init_adapter)))
+    folder = find_adapter(str(config.init_adapter))
     check_binding(folder, base)
     found, asked = LoraConfig.from_pretrained(folder), config.lora
     found.lora_dropout, found.inference_mode = asked.dropout, False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from lextune.core.artifacts import SCRATCH, read_jsonl, write_atomic, write_jsonl
 from lextune.core.errors import DataError, ModelError, RecipeError
+from lextune.core.learnt import LEARNT_FILE
 from lextune.core.recipe import Config
 from lextune.core.records import Drop
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -313,6 +315,8 @@ def run_dpo(config: DpoConfig, inputs: Inputs, out: Path, context: Context) -> S
     result = train_dpo(setup, pairs, out, run)
     result["seconds"] = round(time.perf_counter() - started, 1)
     write_binding(out, binding)
+    if LEARNT_FILE in inputs["adapter"].manifest.files:
+        shutil.copyfile(inputs["adapter"].file(LEARNT_FILE), out / LEARNT_FILE)
     write_training(out, result["curves"])
     write_atomic(out / "training.json", json.dumps(result, indent=1))
     kept = {name: result[name] for name in ("steps", "tokens", "seconds", "resumed_from", "best", "pairs")}
@@ -320,4 +324,4 @@ def run_dpo(config: DpoConfig, inputs: Inputs, out: Path, context: Context) -> S
     return {"n_in": len(mined), "n_out": len(mined) - len(long), "n_dropped": len(long), **kept, "note": note}
 
 
-STAGES = (Stage("dpo", 1, ("pairs", "adapter"), DpoConfig, run_dpo, "adapter"),)
+STAGES = (Stage("dpo", 2, ("pairs", "adapter"), DpoConfig, run_dpo, "adapter"),)

@@ -38,8 +38,8 @@ class TrainConfig(Config):
     method: Literal["lora", "qlora", "full"] = "lora"
     """`lora` trains an adapter; `qlora` the same on a base in 4 bits (nf4, double quantisation); `full` all weights."""
     init_adapter: str | None = None
-    """Folder of an adapter, or of the run that trained it, to go on from, of the same base and with the same `lora`;
-    null for a new one."""
+    """An adapter to go on from, of the same base and with the same `lora`: its folder, or that of a run or a compact
+    release which has it, or `bundled` for the one of this package's expert; null for a new one."""
     attention: Attention = "causal"
     """`causal`: a token sees what stands before it, as the base learnt; `bidirectional`: its whole window (`tag`)."""
     epochs: float = Field(1.0, gt=0)

@@ -29,6 +29,7 @@ from lextune.expert.weights import Base, Binding, resolve_base, write_binding
 from lextune.expert.windowing import WindowConfig, WindowExample
 from lextune.train.calibrate import assessed, fit_aim, fit_beside, fit_curved, read_all, trained_fields
 from lextune.train.dpo_settings import DpoSettings
+from lextune.train.going_on import write_learnt
 from lextune.train.kept_out import KEPT_OUT
 from lextune.train.metric import ServingMetric, shortest
 from lextune.train.runs import RunOptions
@@ -166,7 +167,7 @@ def prepare(config: SftConfig, base: Base, examples: dict[str, list[Any]], schem
     if config.train.strategy == "tag":
         from lextune.train.tag import prepare_tag
 
-        return prepare_tag(base, examples, len(schema.fields), config.train, seed)
+        return prepare_tag(base, examples, schema.names, config.train, seed)
     from lextune.train.chat import prepare_chat
 
     return prepare_chat(base, examples, config.train, seed)
@@ -193,6 +194,8 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
     from lextune.train.plots import write_training
 
     check_trackers(config.train.report_to)
+    if "split" in inputs:
+        write_learnt(inputs["split"], config.train.init_adapter, out, context.warn)
     base, schema = resolve_base(config.base), load_schema(config.schema_name)
     strategy = config.train.strategy
     examples = read_examples(inputs["examples"], config.train, schema, context.seed)
@@ -208,13 +211,13 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
     if strategy == "tag":
         from lextune.train.tag import train_tag
 
-        result = train_tag(base, examples, len(schema.fields), config.train, out, run)
+        result = train_tag(base, examples, schema.names, config.train, out, run)
     else:
         from lextune.train.chat import train_chat
 
         result = train_chat(base, examples, config.train, out, run)
     result["seconds"] = round(time.perf_counter() - started, 1)
-    write_binding(out, _binding(base, strategy, trained))
+    write_binding(out, _binding(base, strategy, trained, schema))
     write_training(out, result["curves"])
     verdict = Verdict(inputs["preflight"].manifest.summary["estimate"]["seconds"], result["seconds"])
     whole = result["resumed_from"] is None  # a run that went on took only the rest of its time here
@@ -238,7 +241,7 @@ def serving_metric(config: SftConfig, inputs: Inputs, trained: tuple[str, ...]) 
     )
 
 
-def _binding(base: Base, strategy: str, fields: tuple[str, ...]) -> Binding:
+def _binding(base: Base, strategy: str, fields: tuple[str, ...], schema: Schema) -> Binding:
     return Binding(
         base=base.name,
         weights_sha256=base.weights_sha256,
@@ -246,6 +249,7 @@ def _binding(base: Base, strategy: str, fields: tuple[str, ...]) -> Binding:
         strategy=strategy,
         template=Codec(base.path).template.sha256,
         fields=fields,
+        head_fields=schema.names if strategy == "tag" else (),
     )
 
 
@@ -290,6 +294,6 @@ def run_calibrate(config: CalibrateConfig, inputs: Inputs, out: Path, context: C
 STAGES = (
     Stage("preflight", 3, ("examples",), PreflightConfig, run_preflight, "preflight"),
     Stage("linear", 2, ("examples", "split"), LinearConfig, run_linear, "linear"),
-    Stage("sft", 2, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
+    Stage("sft", 3, ("examples", "preflight", "split"), SftConfig, run_sft, "adapter"),
     Stage("calibrate", 4, ("model", "linear", "split"), CalibrateConfig, run_calibrate, "thresholds"),
 )

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.errors import ModelError
-from lextune.expert.head import HEAD_FILE, Head, tag_input, window_mask
-from lextune.expert.released import find_adapter
+from lextune.expert.head import tag_input, window_mask
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base
 from lextune.expert.windowing import WindowExample
 from lextune.train.batches import Pass, Row, packed, padded
+from lextune.train.going_on import take_head
 from lextune.train.runs import Passes, Prepared, RunOptions
 from lextune.train.settings import TrainConfig
 
@@ -86,7 +85,7 @@ def _see_all(inputs: dict[str, Any]) -> None:
 
 
 def prepare_tag(
-    base: Base, examples: dict[str, list[WindowExample]], fields: int, config: TrainConfig, seed: int
+    base: Base, examples: dict[str, list[WindowExample]], fields: Sequence[str], config: TrainConfig, seed: int
 ) -> Prepared:
     """Return what a run needs; see `train_tag`."""
     from transformers import set_seed
@@ -95,51 +94,23 @@ def prepare_tag(
 
     set_seed(seed)
     codec = Codec(base.path)
-    model = TagModel(base, config, prior_bias(examples["train"], fields))
+    model = TagModel(base, config, prior_bias(examples["train"], len(fields)))
     if config.init_adapter is not None:
-        _take_head(model, find_adapter(Path(config.init_adapter)), config)
+        take_head(model, fields, config)
     held_out = examples["validation"][: config.evaluation_windows]
     body = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("head.")]
     return Prepared(
         model,
         {"train": rows_for(examples["train"], codec), "validation": rows_for(held_out, codec)},
-        passes(fields, codec.pad_id, config),
+        passes(len(fields), codec.pad_id, config),
         [{"params": body}, {"params": list(model.head.parameters()), "lr": config.head_lr}],
     )
-
-
-def _take_head(model: Any, folder: Path, config: TrainConfig) -> None:
-    """Go on from the head of an earlier adapter, where it was one of the `tag` strategy.
-
-    Raises:
-        ModelError: its head has other fields, or reads windows in another way.
-    """
-    import torch
-
-    if not (folder / HEAD_FILE).is_file():
-        return
-    head = Head.load(folder)
-    if head.attention != config.attention:
-        raise ModelError(
-            f"the head to go on from is of a model with {head.attention} attention (asked for: {config.attention})",
-            where=f"train.init_adapter: {folder}",
-            do=f"set train.attention to {head.attention}, or train without init_adapter",
-        )
-    if head.weight.shape != model.head.weight.shape:
-        raise ModelError(
-            f"the head to go on from scores {head.fields} fields, and the schema has {model.head.out_features}",
-            where=f"train.init_adapter: {folder}",
-            do="train with the schema of that adapter, or without init_adapter",
-        )
-    with torch.no_grad():
-        model.head.weight.copy_(torch.from_numpy(head.weight))
-        model.head.bias.copy_(torch.from_numpy(head.bias))
 
 
 def train_tag(
     base: Base,
     examples: dict[str, list[WindowExample]],
-    fields: int,
+    fields: Sequence[str],
     config: TrainConfig,
     out: Path,
     run: RunOptions,
@@ -149,7 +120,7 @@ def train_tag(
     Args:
         base: the model to adapt.
         examples: `train` and `validation` windows.
-        fields: number of fields of the schema.
+        fields: the names of the schema's fields.
         config: settings; `steps` caps the run.
         out: the staged artifact; checkpoints lie under `checkpoints/`.
         run: seed, progress report and metric.
