@@ -117,6 +117,21 @@ def test_the_order_of_windows_is_kept_and_padding_changes_nothing(
     assert tagger.tag([]) == []
 
 
+def test_windows_of_many_lengths_have_few_shapes(tagger: OpenVinoTagger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO keeps kernels for each shape: 100 lengths would take 100 times the memory of one."""
+    graph, shapes = tagger._graph, set()
+
+    def seen(ids: Any) -> Any:
+        shapes.add(ids.shape)
+        return graph(ids)
+
+    monkeypatch.setattr(tagger, "_graph", seen)
+    for length in range(1, 101):
+        (states,) = tagger.hidden(windows([length]))
+        assert states.shape[0] == length
+    assert shapes == {(1, width) for width in range(16, 113, 16)}
+
+
 def test_the_future_is_not_seen(tagger: OpenVinoTagger) -> None:
     (item,) = windows([40], seed=2)
     changed = item.model_copy(update={"ids": (*item.ids[:20], *reversed(item.ids[20:]))})

@@ -33,6 +33,8 @@ IN_BF16, IN_FP32 = "openvino", "openvino-f32"
 TAG_GRAPH = "tag.xml"
 GENERATE_GRAPH = "openvino_model.xml"
 BATCH_TOKENS = 4096
+WIDTHS = 16  # tokens: windows are padded to a multiple of it, for OpenVINO keeps kernels for every shape that it meets
+KERNELS = 256  # that it keeps, of 5,000 by default: with both, memory does not grow with the documents that are read
 EXPORT_VERSION = 1  # raised when `export` makes other graphs of the same weights
 
 
@@ -160,7 +162,8 @@ class OpenVinoTagger:
                 do="use --engine transformers, or run `lextune release merge` again",
             )
         self.head, self._pad = head, codec.pad_id
-        self._graph = openvino.Core().compile_model(str(graph), "CPU", _properties(name, folder))
+        properties = _properties(name, folder) | {"CPU_RUNTIME_CACHE_CAPACITY": KERNELS}
+        self._graph = openvino.Core().compile_model(str(graph), "CPU", properties)
 
     def hidden(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
         """Return last hidden states [tokens, hidden] of each window; like lengths are run together."""
@@ -169,8 +172,8 @@ class OpenVinoTagger:
         out: list[NDArray[np.float32] | None] = [None] * len(inputs)
         order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
         while order:
-            widest = len(inputs[order[-1]].ids)
-            rows = max(1, min(len(order), BATCH_TOKENS // max(widest, 1)))
+            widest = max(1, -(-len(inputs[order[-1]].ids) // WIDTHS)) * WIDTHS
+            rows = max(1, min(len(order), BATCH_TOKENS // widest))
             chunk, order = order[-rows:], order[:-rows]
             ids = np.full((rows, widest), self._pad, dtype=np.int64)
             for row, index in enumerate(chunk):
