@@ -143,7 +143,8 @@ def endpoint(expert: Expert) -> Iterator[str]:
     """Serve an expert on a free port of this machine; yield the address of its OpenAI-compatible routes."""
     import uvicorn
 
-    from lextune.deploy.service import ServiceSettings, create_app
+    from lextune.deploy.service import create_app
+    from lextune.deploy.settings import ServiceSettings
 
     server = uvicorn.Server(uvicorn.Config(create_app(expert, ServiceSettings()), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)

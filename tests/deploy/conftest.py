@@ -14,7 +14,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from lextune.core.records import Document, DocumentInfo, FieldAnswer, Message, Prediction, Quote, Record
-from lextune.deploy.service import ServiceSettings, create_app, listen, make_server
+from lextune.deploy.service import create_app, listen, make_server
+from lextune.deploy.settings import ServiceSettings
 from lextune.expert.engines.base import GenerateOptions, Generation
 from lextune.expert.schema import Schema, SchemaField
 

@@ -21,13 +21,13 @@ from lextune.core.errors import MachineError, UserError
 from lextune.deploy import service as service_module
 from lextune.deploy.bodies import ChatBody
 from lextune.deploy.service import (
-    ServiceSettings,
     create_app,
     key_from_environment,
     listen,
     make_server,
     serve,
 )
+from lextune.deploy.settings import ServiceSettings
 from lextune.expert.engines.base import GenerateOptions
 
 KEY = "a-key-for-tests-0123456789"

@@ -23,10 +23,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pydantic import Field
-
 from lextune.core.errors import MachineError, UserError, shorten
-from lextune.core.recipe import Config
 from lextune.core.records import Document, Message, Prediction
 from lextune.deploy.bodies import Completion, read_chat
 from lextune.deploy.guard import LOG, Guard
@@ -37,6 +34,7 @@ from lextune.deploy.refusals import (
     Refusal,
     refusal_for_status,
 )
+from lextune.deploy.settings import ServiceSettings
 from lextune.deploy.turns import Turns
 from lextune.deploy.uploads import JSON, Upload, content_type, min_confidence, read_upload, receive_document
 from lextune.expert.engines.base import GenerateOptions, Generation
@@ -52,21 +50,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEY_VARIABLE = "LEXTUNE_API_KEY"
-
-
-class ServiceSettings(Config):
-    """What one request may cost, and how many may wait."""
-
-    max_bytes: int = Field(default=20_000_000, gt=0)
-    """Bytes of a request's body."""
-    max_characters: int = Field(default=2_000_000, gt=0)
-    """Code points of a document or of a conversation."""
-    max_queue: int = Field(default=16, ge=0)
-    """Requests that may wait beside the one that runs."""
-    timeout_seconds: float = Field(default=300.0, gt=0)
-    """Seconds from a request's head to its answer."""
-    max_tokens: int = Field(default=1024, gt=0)
-    """Tokens of the longest generated answer, and the limit for a caller who names none."""
 
 
 class Answerer(Protocol):

@@ -12,7 +12,7 @@ from lextune import api
 from lextune.apps.cli.use import record_table
 from lextune.core.errors import UserError
 from lextune.core.records import DocumentInfo, FieldAnswer, Quote, Record
-from lextune.deploy.service import ServiceSettings
+from lextune.deploy.settings import ServiceSettings
 
 SAMPLES = Path(api.__file__).parent / "resources" / "sample_contracts"
 Asked = list[tuple[Path, str | None]]

@@ -13,7 +13,10 @@ from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet
 from lextune.core.counts import counted
 from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
+from lextune.deploy.settings import ServiceSettings
 from lextune.text.values import in_words
+
+LIMITS = ServiceSettings()
 
 ReleaseOption = Annotated[
     Path | None, typer.Option("--release", help="A release or a run's folder; by default this package's expert.")
@@ -141,30 +144,32 @@ def serve(
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535)] = 8000,
     engine: EngineOption = None,
-    max_bytes: Annotated[int | None, typer.Option("--max-bytes", min=1, help="Of a body; 20 million.")] = None,
+    max_bytes: Annotated[int, typer.Option("--max-bytes", min=1, help="Of a body.")] = LIMITS.max_bytes,
     max_characters: Annotated[
-        int | None, typer.Option("--max-characters", min=1, help="Of a document or a conversation; 2 million.")
-    ] = None,
-    max_queue: Annotated[int | None, typer.Option("--max-queue", min=0, help="Requests that wait; 16.")] = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0.1, help="Seconds of a request; 300.")] = None,
-    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Of an answer; 1024.")] = None,
+        int, typer.Option("--max-characters", min=1, help="Of a document or a conversation.")
+    ] = LIMITS.max_characters,
+    max_queue: Annotated[int, typer.Option("--max-queue", min=0, help="Requests that wait.")] = LIMITS.max_queue,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds of a request.")
+    ] = LIMITS.timeout_seconds,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Of an answer.")] = LIMITS.max_tokens,
 ) -> None:
     """Serve a release over HTTP. The key is read from $LEXTUNE_API_KEY; without one only loopback is served."""
     from lextune.api import load
-    from lextune.deploy.service import ServiceSettings, key_from_environment
+    from lextune.deploy.service import key_from_environment
     from lextune.deploy.service import serve as start
 
     quiet_libraries()
-    given = {
-        "max_bytes": max_bytes,
-        "max_characters": max_characters,
-        "max_queue": max_queue,
-        "timeout_seconds": timeout,
-        "max_tokens": max_tokens,
-    }
+    settings = ServiceSettings(
+        max_bytes=max_bytes,
+        max_characters=max_characters,
+        max_queue=max_queue,
+        timeout_seconds=timeout,
+        max_tokens=max_tokens,
+    )
     start(
         load(release, engine=engine).expert,
-        ServiceSettings(**{name: value for name, value in given.items() if value is not None}),
+        settings,
         host=host,
         port=port,
         api_key=key_from_environment(),
