@@ -179,9 +179,9 @@ def test_the_recipes_that_ship_can_be_planned(file: Path) -> None:
     assert plan(read_recipe(file), "f")
 
 
-def test_training_reads_documents_for_its_metric_alone() -> None:
+def test_a_search_reads_documents_for_its_metric_alone() -> None:
     by_loss, by_metric = (
-        {step.stage.name: step for step in plan(changed(train={"best_by": how}), "f")}["sft"].inputs
+        {step.stage.name: step for step in plan(changed(train={"best_by": how}), "f", searching=True)}["search"].inputs
         for how in ("loss", "metric")
     )
     assert by_metric == {**by_loss, "split": "split"}

@@ -73,6 +73,11 @@ def test_contracts_to_a_release_that_extracts(tmp_path: Path) -> None:
     for answer in record.fields.values():
         for quote in answer.quotes if answer else ():
             assert text[quote.start : quote.end] == quote.text
+    known, unknown = (
+        [d for part in parts for d in read_jsonl(folders["split"] / f"{part}.jsonl", Document)]
+        for parts in (("train", "validation"), ("test",))
+    )
+    assert release.learnt_from([*known, *unknown]) == [document.id for document in known]
     everything = lextune.load(tmp_path, engine="transformers").extract(text[:4000])
     assert set(everything.fields) == set(record.fields)
 

@@ -184,7 +184,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
             wires["documents"] = "clean"
         if name in ("examples", "keep_out") and wanted["uk_twins"]:
             wires["split"] = "uk_twins"
-        if name in ("sft", "search") and recipe.train.best_by == "loss":
+        if name == "search" and recipe.train.best_by == "loss":
             del wires["split"]  # it reads documents for the metric alone
         if recipe.dpo is not None:
             wires |= DPO_WIRES.get(name, {})
