@@ -117,19 +117,16 @@ def test_the_order_of_windows_is_kept_and_padding_changes_nothing(
     assert tagger.tag([]) == []
 
 
-def test_windows_of_many_lengths_have_few_shapes(tagger: OpenVinoTagger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_of_many_lengths_have_few_shapes(tagger: OpenVinoTagger) -> None:
     """OpenVINO keeps kernels for each shape: 100 lengths would take 100 times the memory of one."""
-    graph, shapes = tagger._graph, set()
+    shapes = {ids.shape for length in range(101, 201) for ids, _ in tagger.batches(windows([length]))}
+    assert shapes == {(1, width) for width in range(112, 209, 16)}
 
-    def seen(ids: Any) -> Any:
-        shapes.add(ids.shape)
-        return graph(ids)
 
-    monkeypatch.setattr(tagger, "_graph", seen)
-    for length in range(1, 101):
-        (states,) = tagger.hidden(windows([length]))
-        assert states.shape[0] == length
-    assert shapes == {(1, width) for width in range(16, 113, 16)}
+def test_batches_hold_every_window_once_and_little_padding(tagger: OpenVinoTagger) -> None:
+    inputs = windows([300, 10, 310, 12, 150, 155, 9, 400], seed=3)
+    found = [(ids.shape, places) for ids, places in tagger.batches(inputs)]
+    assert found == [((1, 400), [7]), ((1, 320), [2]), ((1, 304), [0]), ((2, 160), [4, 5]), ((3, 16), [6, 1, 3])]
 
 
 def test_the_future_is_not_seen(tagger: OpenVinoTagger) -> None:

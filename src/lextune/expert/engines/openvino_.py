@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lextune.core.artifacts import sha256_json
 from lextune.core.cache import cache_folder, made_once
 from lextune.core.errors import ModelError
+from lextune.core.parallel import cores
 from lextune.expert.engines.base import WORTH_SHARING, GenerateOptions, Generation, TagInput, agreement
 from lextune.expert.engines.quantized import Bits, activation_group, quantize
 from lextune.expert.head import HEAD_FILE, Head, window_mask
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 IN_BF16, IN_FP32 = "openvino", "openvino-f32"
 TAG_GRAPH = "tag.xml"
 GENERATE_GRAPH = "openvino_model.xml"
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 320  # of windows that run as one: more of them would be padded to the longest
+STREAMS = 2  # such batches at a time, each on its share of the cores: less is waited for than by all cores for one
 WIDTHS = 16  # tokens: windows are padded to a multiple of it, for OpenVINO keeps kernels for every shape that it meets
 KERNELS = 256  # that it keeps, of 5,000 by default: with both, memory does not grow with the documents that are read
 EXPORT_VERSION = 1  # raised when `export` makes other graphs of the same weights
@@ -162,26 +164,40 @@ class OpenVinoTagger:
                 do="use --engine transformers, or run `lextune release merge` again",
             )
         self.head, self._pad = head, codec.pad_id
-        properties = _properties(name, folder) | {"CPU_RUNTIME_CACHE_CAPACITY": KERNELS}
-        self._graph = openvino.Core().compile_model(str(graph), "CPU", properties)
+        streams = min(STREAMS, cores())
+        properties = _properties(name, folder) | {"CPU_RUNTIME_CACHE_CAPACITY": KERNELS, "NUM_STREAMS": streams}
+        self._queue = openvino.AsyncInferQueue(openvino.Core().compile_model(str(graph), "CPU", properties), streams)
 
     def hidden(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
-        """Return last hidden states [tokens, hidden] of each window; like lengths are run together."""
+        """Return last hidden states [tokens, hidden] of each window."""
         import numpy as np
 
-        out: list[NDArray[np.float32] | None] = [None] * len(inputs)
+        out: list[Any] = [None] * len(inputs)
+
+        def keep(request: Any, places: Sequence[int]) -> None:
+            states = request.get_output_tensor(0).data
+            for row, place in enumerate(places):
+                out[place] = states[row, : len(inputs[place].ids)].astype(np.float32)
+
+        self._queue.set_callback(keep)
+        for ids, places in self.batches(inputs):
+            self._queue.start_async({0: ids}, places)
+        self._queue.wait_all()
+        return out
+
+    def batches(self, inputs: Sequence[TagInput]) -> Iterator[tuple[NDArray[np.int64], list[int]]]:
+        """Yield ids [rows, tokens], padded, and which windows they are; like lengths together, the longest first."""
+        import numpy as np
+
         order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
         while order:
             widest = max(1, -(-len(inputs[order[-1]].ids) // WIDTHS)) * WIDTHS
             rows = max(1, min(len(order), BATCH_TOKENS // widest))
-            chunk, order = order[-rows:], order[:-rows]
+            places, order = order[-rows:], order[:-rows]
             ids = np.full((rows, widest), self._pad, dtype=np.int64)
-            for row, index in enumerate(chunk):
-                ids[row, : len(inputs[index].ids)] = inputs[index].ids
-            states = self._graph(ids)[0]
-            for row, index in enumerate(chunk):
-                out[index] = states[row, : len(inputs[index].ids)].astype(np.float32)
-        return [states for states in out if states is not None]
+            for row, place in enumerate(places):
+                ids[row, : len(inputs[place].ids)] = inputs[place].ids
+            yield ids, places
 
     def tag(self, inputs: Sequence[TagInput]) -> list[NDArray[np.float32]]:
         """Return logits [sentences, fields] of each window.
