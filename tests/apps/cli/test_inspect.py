@@ -33,7 +33,7 @@ def test_show_says_what_an_artifact_is(cli: Any, run_folder: Path) -> None:
     assert f"hash {manifest['hash']}\n" in found.out
     assert "by sft v" in found.out
     assert "  n: 1\n" in found.out
-    assert manifest["inputs"].keys() == {"examples", "preflight"}
+    assert manifest["inputs"].keys() == {"examples", "preflight", "split"}
 
 
 def test_show_of_the_folder_one_is_in_names_it(cli: Any, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

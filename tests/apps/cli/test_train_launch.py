@@ -100,7 +100,7 @@ def test_the_leader_says_which_stage_trains_and_when_all_is_done(
     told = Told()
     monkeypatch.setattr(train_launch, "join", lambda sharding: told)
     assert cli("train", "worker", recipe, "--data", data).code == 0
-    assert told == ["begin sft of examples, preflight", "end"]
+    assert told == ["begin sft of examples, preflight, split", "end"]
     assert not list(Path("runs/try").glob("merge-*"))
     told.clear()
     assert cli("train", "worker", recipe, "--data", data, "--until", "merge").code == 0
