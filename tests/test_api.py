@@ -15,6 +15,7 @@ from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.errors import ArtifactError, DataError, DocumentError, RecipeError, RequestError
 from lextune.core.learnt import learnt_json, read_learnt
 from lextune.core.records import Document
+from lextune.data.clean import CleanConfig, clean_document
 from lextune.data.lock import text_hash
 from lextune.expert.compact import bundled
 from lextune.expert.released import find_adapter, find_release, learnt_file
@@ -188,6 +189,9 @@ def test_a_path_and_its_name_are_the_file(tmp_path: Path, echo: Release) -> None
         "x" * 5000,
         "a\x00b",
         "a/" * 400,
+        "<html> The laws of Utopia govern.",
+        "%PDF-1.7 The laws of Utopia govern.",
+        "\ufeffThe laws of Utopia govern.",
     ],
 )
 def test_any_other_string_is_the_text(text: str) -> None:
@@ -195,9 +199,10 @@ def test_any_other_string_is_the_text(text: str) -> None:
     assert (document.name, document.text) == ("text.txt", text)
 
 
-def test_a_mistyped_file_name_is_not_taken_for_a_text() -> None:
-    with pytest.raises(DocumentError, match=r"contract\.pdf: no such file"):
-        Release.read("contract.pdf")
+@pytest.mark.parametrize("name", ["contract.pdf", "contract.docm", "contract.xhtml"])
+def test_a_mistyped_file_name_is_not_taken_for_a_text(name: str) -> None:
+    with pytest.raises(DocumentError, match=f"{name}: no such file"):
+        Release.read(name)
 
 
 @pytest.mark.parametrize("text", ["", " \n "])
@@ -207,7 +212,7 @@ def test_no_text_is_refused(text: str) -> None:
 
 
 def test_text_that_is_no_unicode_is_refused() -> None:
-    with pytest.raises(DocumentError):
+    with pytest.raises(DocumentError, match=r"text\.txt: character 13 is half of a surrogate pair"):
         Release.read("half a pair: \ud800")
 
 
@@ -232,13 +237,15 @@ def test_an_evaluation_stands_beside_the_baselines(echo: Release, own_cache: Pat
     assert result["baselines"]["always_null"]["contracteval"] != result["contracteval"]
 
 
-@pytest.mark.parametrize("clean", [None, {"hyphenation": True}])
-def test_a_release_knows_what_it_learnt_from(echo: Release, tmp_path: Path, clean: dict[str, bool] | None) -> None:
-    """By its words as it read them, whatever stands between them; a part of a document is another one."""
+@pytest.mark.parametrize("cleans", [False, True])
+def test_a_release_knows_what_it_learnt_from(echo: Release, tmp_path: Path, cleans: bool) -> None:
+    """By the words of its source, whatever stands between them; a part of a document is another one."""
     text = "This agree-\nment is between Birch and Ash."
-    learnt = echo.read(text if clean is None else "This agreement is between Birch and Ash.")
+    learnt = echo.read(text)
+    if cleans:
+        (learnt,) = (each for each in clean_document(learnt, CleanConfig()) if isinstance(each, Document))
+        assert learnt.text == "This agreement is between Birch and Ash."
     (tmp_path / "learnt_from.json").write_text(learnt_json([text_hash(learnt)]))
-    echo.info["clean"] = clean
     texts = [text, text.replace(" ", " \n ").replace("Birch", "BIRCH"), text.removesuffix(" and Ash.")]
     documents = [echo.read(each).model_copy(update={"id": f"d{n}"}) for n, each in enumerate(texts)]
     assert echo.learnt_from(documents) == ["d0", "d1"]

@@ -17,14 +17,15 @@ from lextune.deploy.batch.options import BatchOptions, Source
 from lextune.deploy.batch.running import Standing, ignore, run_batch
 from lextune.expert.answering import Expert
 from lextune.expert.build import linear_expert
-from lextune.expert.cleaned import CleanedExpert, behind_cleaning, cleaned
+from lextune.expert.cleaned import CleanedExpert, behind_cleaning
 from lextune.expert.released import cleaning_of, find_release, identity_of, release_expert, start_release
 from lextune.expert.schema import Schema
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
-from lextune.text.reading import Limits, read_document
+from lextune.text.reading import Limits, document_of, read_document
+from lextune.text.reading.listing import KINDS
 
 
 class Release:
@@ -69,9 +70,6 @@ class Release:
 
         They are known by their words, whatever case, punctuation and white space.
         """
-        options = cleaning_of(self.info)
-        if options is not None:  # it learnt from what cleaning left
-            documents = [cleaned(document, options)[0] for document in documents]
         return learnt_from(self.path / LEARNT_FILE, documents)
 
     @staticmethod
@@ -79,14 +77,14 @@ class Release:
         """Return the document that `extract` would read."""
         if isinstance(source, Path) or _is_file(source):
             return read_document(Path(source), limits=limits)
-        return read_document(source.encode("utf-8", "surrogatepass"), name="text.txt", limits=limits)
+        return document_of(source, "text.txt", limits)
 
 
 def _is_file(text: str) -> bool:
     if not text or "\n" in text or len(text) > 1000:
         return False
     try:
-        return Path(text).suffix.lower() in {".pdf", ".docx", ".txt", ".html", ".htm", ".eml"} or Path(text).exists()
+        return Path(text).suffix.lower() in KINDS or Path(text).exists()
     except OSError:  # too long for a name
         return False
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lextune.core.artifacts import build_folder
 from lextune.core.cache import cache_folder, made_once
+from lextune.core.errors import MachineError
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -51,6 +54,30 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> No
     os.utime(left, (0, 0))
     made_once(tmp_path / "model", lambda out: (out / "a").touch())
     assert sorted(tmp_path.iterdir()) == [fresh, tmp_path / "model"], "somebody may be filling it"
+
+
+def test_what_is_staged_beside_the_folder_goes_with_a_run_that_is_stopped(tmp_path: Path) -> None:
+    def stopped(folder: Path) -> dict[str, Any]:
+        (folder / "weights").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        made_once(tmp_path / "model", lambda out: build_folder(out, {}, stopped))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_says_where_it_is_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "model"
+    with pytest.raises(MachineError) as caught:
+        made_once(folder, lambda out: None)
+    assert str(caught.value).startswith(f"{folder}: cannot write: File exists\n")
+    assert str(caught.value).endswith("or choose another folder with --out")
+    monkeypatch.setenv("LEXTUNE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(MachineError, match="or set LEXTUNE_CACHE to a folder that you may write"):
+        made_once(folder, lambda out: None)
 
 
 def test_the_first_of_two_processes_gives_the_folder(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from lextune.core.errors import DataError
 from lextune.core.learnt import LOCK_FILE, read_lock
 from lextune.core.records import Document, Message
 from lextune.data.lock import check_not_test, lineage, make_lock, refuse_locked, text_hash
+from lextune.text.edits import Change
+from lextune.text.rewriting import rewrite
 
 
 def document(name: str, text: str) -> Document:
@@ -39,6 +41,15 @@ def test_words_are_compared_not_layout() -> None:
     assert text_hash(document("x", "The Term is two years.")) != text_hash(TEST[1])
     row = TEST[1].model_copy(update={"turns": (Message(role="user", content="Hello"),)})
     assert text_hash(row) != text_hash(TEST[1])
+
+
+def test_a_document_is_known_whether_it_was_cleaned_or_not() -> None:
+    source = document("x", "Annual agree-\nment\n\nPage 1 of 2\n\nof lease")
+    cleaned = rewrite(source, [Change(12, 14, ""), Change(20, 33, "")]).document
+    assert cleaned.text == "Annual agreement\n\nof lease"
+    naive = cleaned.model_copy(update={"edits": ()})
+    assert text_hash(naive) != text_hash(source), "its words are others"
+    assert text_hash(cleaned) == text_hash(source)
 
 
 def test_test_documents_are_refused_by_their_words() -> None:

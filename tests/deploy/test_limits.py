@@ -151,6 +151,21 @@ def test_time_is_up_for_who_runs_and_for_who_waits_and_the_model_stays_one(kit: 
     assert (gate.most, gate.passed) == (1, 2)
 
 
+def test_a_caller_who_breaks_off_an_upload_is_no_bug(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lextune.service")
+    key = AUTH["authorization"]
+    head = f"POST /v1/extract HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Length: 9999\r\n"
+    with kit.Running(kit.Scripted()) as server:
+        for kind in ("application/json", "multipart/form-data; boundary=x"):
+            caplog.clear()
+            host, port = server.url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port))) as caller:
+                caller.sendall(f"{head}Content-Type: {kind}\r\n\r\n".encode() + b"--x\r\n")
+            kit.wait_until(lambda: bool(caplog.records))
+            (said,) = [record.getMessage() for record in caplog.records]
+            assert said.startswith("POST /v1/extract "), said
+
+
 def test_a_caller_who_leaves_the_queue_frees_the_place(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lextune.service")
     gate = Gate()

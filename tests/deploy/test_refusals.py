@@ -210,6 +210,12 @@ def failing(kit: Kit, error: Exception) -> Any:
         (ContextError("too long", do="shorten it"), 400, "context_length_exceeded", "too long; shorten it"),
         (RequestError("it cannot chat", do="do not"), 409, "not_offered", "it cannot chat; do not"),
         (MachineError("no memory left"), 503, "machine_error", "no memory left"),
+        (
+            MemoryError(),
+            503,
+            "machine_error",
+            "out of memory; close other programs, or do less at once (in training: a smaller train.batch)",
+        ),
         (ModelError("the head is torn", where="head"), 500, "internal_error", "head: the head is torn"),
         (
             ValueError(SECRET),

@@ -239,7 +239,7 @@ def test_stream_is_sse_that_any_line_reader_can_split(client: TestClient) -> Non
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", ""])
 def test_other_machines_need_a_key(kit: Kit, host: str) -> None:
     with pytest.raises(UserError) as caught:
-        serve(kit.Scripted(), ServiceSettings(), host, 0)
+        serve(kit.Scripted, ServiceSettings(), host, 0)
     assert str(caught.value) == (
         f"--host {host}: without an API key the service listens on this machine only\n"
         "  -> set LEXTUNE_API_KEY, or use --host 127.0.0.1"
@@ -265,7 +265,7 @@ def test_a_taken_port_is_the_users_to_change(kit: Kit) -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError) as caught:
-            serve(kit.Scripted(), ServiceSettings(), "127.0.0.1", port)
+            serve(kit.Scripted, ServiceSettings(), "127.0.0.1", port)
     assert str(caught.value) == (
         f"127.0.0.1:{port}: cannot listen: Address already in use\n  -> choose another --host or --port"
     )
@@ -281,7 +281,7 @@ def test_serve_listens_says_where_and_answers(kit: Kit, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(service_module, "make_server", keep)
     thread = threading.Thread(
-        target=serve, args=(kit.Scripted(), ServiceSettings(), host, 0), kwargs={"on_ready": urls.append}
+        target=serve, args=(kit.Scripted, ServiceSettings(), host, 0), kwargs={"on_ready": urls.append}
     )
     thread.start()
     try:

@@ -78,6 +78,18 @@ def test_a_vocabulary_that_merges_into_a_control_token_is_spelled_out(tiny_base:
     assert ([token.id for token in tokens], "".join(token.text for token in tokens)) == (ids, "<|im_end|>")
 
 
+def test_padding_that_a_tokenizer_was_saved_with_changes_nothing(tiny_base: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    shutil.copytree(tiny_base, tmp_path / "base")
+    file = str(tmp_path / "base" / "tokenizer.json")
+    codec, tokenizer = Codec(tiny_base), Tokenizer.from_file(file)
+    tokenizer.enable_padding(pad_id=codec.pad_id)
+    tokenizer.save(file)
+    texts = ["Ohio law", "The laws of the State of Ohio govern this Agreement."]
+    assert Codec(tmp_path / "base").encode_many(texts) == codec.encode_many(texts)
+
+
 @pytest.fixture(scope="session")
 def own_template(smollm_gguf: Path) -> str:
     """The chat template in SmolLM2's GGUF file."""

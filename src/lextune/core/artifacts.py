@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lextune.core.errors import ArtifactError, MachineError, UserError
+from lextune.core.errors import ArtifactError, UserError
+from lextune.core.machine import disk_error, is_full
 from lextune.core.provenance import code_revision, machine, package_versions
 
 MANIFEST = "manifest.json"
@@ -92,30 +93,6 @@ def write_atomic(path: Path, data: str | bytes) -> None:
         raise disk_error(error, path) from error
 
 
-def is_full(error: BaseException | None) -> bool:
-    """Say whether an error, or what caused it, is a full disk; safetensors gives it as text only."""
-    if error is None:
-        return False
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return os.strerror(errno.ENOSPC) in str(error) or is_full(error.__cause__)
-
-
-def disk_error(error: BaseException, path: Path) -> MachineError:
-    """Turn a failed write into the error a user can act on."""
-    if is_full(error):
-        return MachineError(
-            "the disk is full",
-            where=str(path.parent),
-            do="free space or choose another folder with --out, then run the same command again",
-        )
-    return MachineError(
-        f"cannot write: {getattr(error, 'strerror', None) or error}",
-        where=str(path),
-        do="check the folder's permissions or choose another with --out",
-    )
-
-
 def write_jsonl(path: Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> int:
     """Write rows as JSON Lines and return how many there were."""
     count = 0
@@ -175,7 +152,11 @@ class Artifact:
         """
         place = self.manifest.parents.get(name)
         if place is None:
-            raise ArtifactError(f"this {self.kind} was not made from a {name}", where=str(self.path))
+            raise ArtifactError(
+                f"this {self.kind} was not made from a {name}",
+                where=str(self.path),
+                do="give the run that made it, or what that run left there",
+            )
         found = Artifact.open(self.path.resolve().parent / place)
         if found.hash != self.manifest.inputs[name]:
             raise ArtifactError(

@@ -9,7 +9,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from lextune.core.machine import disk_error
+
 PARTIAL = ".partial"
+IN_CACHE = "set LEXTUNE_CACHE to a folder that you may write"
 ABANDONED = 24 * 3600  # seconds after which what a killed process left is removed
 
 
@@ -28,22 +31,30 @@ def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
         folder: where it is to be; nothing else makes it.
         make: fills the empty folder that it is given. Of processes that do so at the same time, the first to end
             gives the folder, and the others' are dropped.
+
+    Raises:
+        MachineError: the folder may not be written.
     """
     if folder.exists():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}.*{PARTIAL}"):
-        if time.time() - left.stat().st_mtime > ABANDONED:
-            shutil.rmtree(left, ignore_errors=True)
-    staging = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{PARTIAL}")
-    staging.mkdir()
+    work = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}{PARTIAL}")
+    made = work / folder.name  # what `make` stages beside it goes with `work`
     try:
-        make(staging)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made.mkdir(parents=True)
+    except OSError as error:
+        ours = folder.is_relative_to(cache_folder())
+        raise disk_error(error, folder, *([IN_CACHE] if ours else [])) from error
+    try:
+        for left in folder.parent.glob(f".{folder.name}.*{PARTIAL}"):
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
+        make(made)
         try:
-            staging.rename(folder)
+            made.rename(folder)
         except OSError:  # another process was first
             if not folder.is_dir():
                 raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     return folder

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lextune.core.artifacts import disk_error
 from lextune.core.errors import DataError, MachineError, shorten
+from lextune.core.machine import disk_error
 from lextune.core.mistakes import Mistake, refuse
 
 T = TypeVar("T", bound=BaseModel)

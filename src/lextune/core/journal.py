@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lextune.core.artifacts import disk_error, sync
+from lextune.core.artifacts import sync
 from lextune.core.errors import ArtifactError
+from lextune.core.machine import disk_error
 
 BLOCK = 1 << 16  # bytes read at a time in search of the last whole line
 T = TypeVar("T", bound=BaseModel)

@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from lextune.core.artifacts import Artifact, disk_error, read_jsonl
+from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.errors import ArtifactError, DataError, UserError, shorten
+from lextune.core.machine import disk_error
 from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop, FieldLabel, Message
 from lextune.data.columns import Columns, put_first

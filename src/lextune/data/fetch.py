@@ -17,8 +17,9 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lextune.core.artifacts import disk_error, sha256_file
+from lextune.core.artifacts import sha256_file
 from lextune.core.errors import DataError, MachineError, NetworkError, shorten
+from lextune.core.machine import disk_error
 
 if TYPE_CHECKING:
     import httpx

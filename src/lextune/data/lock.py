@@ -1,8 +1,8 @@
 """The locked test: what may never be trained on, and the checks that refuse it.
 
-A split records its test documents in `test_lock.json`: the id of each, and the hash of its words in order, without
-case, punctuation and white space. The hash over all of them stands in the card and in the summary, so two scores
-are of the same test exactly when their hashes are equal. A test document is refused in training in two ways:
+A split records its test documents in `test_lock.json`: the id of each, and the hash of its words in order as its source
+has them, without case, punctuation and white space. The hash over all of them stands in the card and in the summary, so
+two scores are of the same test exactly when their hashes are equal. A test document is refused in training in two ways:
 
 - by ancestry: what was made from test documents (predictions on them, their evaluation, a data set of the part)
   is not trained on, whatever it holds now;
@@ -24,6 +24,7 @@ from lextune.core.learnt import LEARNT_DIGITS, TestLock, read_learnt, read_lock
 from lextune.core.mistakes import first_five
 from lextune.core.records import Document
 from lextune.data.dedupe import wording
+from lextune.text.edits import restore
 
 TEST_KINDS = ("predictions", "evaluation")  # kinds that are made from the test part of a split
 _WORD = re.compile(r"\w+")
@@ -38,8 +39,12 @@ class Overlap(NamedTuple):
 
 
 def text_hash(document: Document) -> str:
-    """Return the hex sha256 of a document's words in order, without case, punctuation and white space."""
-    words = " ".join(_WORD.findall(wording(document).casefold()))
+    """Return the hex sha256 of a document's words in order, without case, punctuation and white space.
+
+    They are those of its source: what cleaning changed is undone, so that it is known whether it was cleaned or not.
+    """
+    source = document.model_copy(update={"text": restore(document.text, document.edits)})
+    words = " ".join(_WORD.findall(wording(source).casefold()))
     return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -216,6 +216,6 @@ def _facts(config: ExamplesConfig, train: Pool, plan: Plan) -> Facts:
 
 STAGES = (
     Stage("documents", 3, (), DocumentsConfig, run_documents, "documents"),
-    Stage("split", 3, ("documents",), SplitStageConfig, run_split, "split"),
+    Stage("split", 4, ("documents",), SplitStageConfig, run_split, "split"),
     Stage("examples", 4, ("split",), ExamplesConfig, run_examples, "examples"),
 )

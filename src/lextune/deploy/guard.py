@@ -14,7 +14,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from lextune.core.errors import shorten
-from lextune.deploy.refusals import BUG, NO_KEY, TOO_LARGE, Refusal, refusal_for
+from lextune.deploy.refusals import BUG, GONE, MACHINE, NO_KEY, TOO_LARGE, Refusal, refusal_for
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,6 +61,8 @@ class Guard:
             refusal = refusal_for(error)
             if refusal.kind is BUG:
                 _log_bug(error)
+            elif refusal.kind is MACHINE:
+                LOG.error("a request failed: %s", refusal.what)
             if not status:
                 await _send_refusal(refusal, scope, receive, send_marked)
         route = getattr(scope.get("route"), "path", "(no route)")
@@ -81,11 +83,14 @@ class Guard:
             raise self._too_large()
 
     def _limited(self, receive: Receive) -> Receive:
-        received = 0
+        received, whole = 0, False
 
         async def receive_limited() -> Message:
-            nonlocal received
+            nonlocal received, whole
             message = await receive()
+            if message["type"] == "http.disconnect" and not whole:
+                raise Refusal(GONE, "the caller closed the connection before the request was whole")
+            whole = whole or not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise self._too_large()

@@ -12,6 +12,7 @@ import math
 from typing import Any, NamedTuple
 
 from lextune.core.errors import ContextError, DocumentError, LextuneError, MachineError, RequestError, shorten
+from lextune.core.machine import lacking
 
 
 class Kind(NamedTuple):
@@ -91,6 +92,7 @@ def refusal_for(error: Exception) -> Refusal:
     """Return what the caller is told of any error; a bug's own message stays in the log."""
     if isinstance(error, Refusal):
         return error
+    error = lacking(error) or error
     if isinstance(error, LextuneError):
         kind = next((kind for cls, kind in _KINDS if isinstance(error, cls)), BUG)
         place = f"{shorten(error.where)}: " if error.where else ""

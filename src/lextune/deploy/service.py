@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from lextune.core.errors import MachineError, UserError, shorten
 from lextune.core.records import Document, Message, Prediction
 from lextune.deploy.bodies import Completion, read_chat
-from lextune.deploy.guard import LOG, Guard
+from lextune.deploy.guard import Guard
 from lextune.deploy.refusals import (
     GONE,
     NO_MODEL,
@@ -90,17 +90,11 @@ def create_app(expert: Answerer, settings: ServiceSettings, api_key: str | None 
         MachineError: the packages of the extra `serve` are not installed.
         UserError: the key is empty or holds white space.
     """
-    try:
-        import python_multipart  # noqa: F401 - what reads forms, asked for here rather than by the first form
-        import uvicorn  # noqa: F401 - what will run the service
-        from fastapi import FastAPI, Request, Response
-        from fastapi.responses import JSONResponse
-        from starlette.exceptions import HTTPException
-    except ImportError as error:
-        raise MachineError(
-            f"the server needs a package that is not installed: {error.name}",
-            do="pip install 'lextune[serve]'",
-        ) from None
+    _check_packages()
+    from fastapi import FastAPI, Request, Response
+    from fastapi.responses import JSONResponse
+    from starlette.exceptions import HTTPException
+
     _check_key(api_key)
     service = _Service(expert, settings)
 
@@ -247,6 +241,18 @@ def key_from_environment(environment: Mapping[str, str] = os.environ) -> str | N
     return environment.get(KEY_VARIABLE)
 
 
+def _check_packages() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import python_multipart  # noqa: F401 - what reads forms, asked for here rather than by the first form
+        import uvicorn  # noqa: F401 - what will run the service
+    except ImportError as error:
+        raise MachineError(
+            f"the server needs a package that is not installed: {error.name}",
+            do="pip install 'lextune[serve]'",
+        ) from None
+
+
 def _check_key(api_key: str | None) -> None:
     if api_key is not None and (not api_key or api_key.split() != [api_key]):
         raise UserError(
@@ -298,7 +304,7 @@ def make_server(app: "FastAPI", settings: ServiceSettings) -> "uvicorn.Server":
 
 
 def serve(
-    expert: Answerer,
+    load: Callable[[], Answerer],
     settings: ServiceSettings,
     host: str,
     port: int,
@@ -308,7 +314,7 @@ def serve(
     """Serve until the process is told to stop (SIGINT, SIGTERM); requests under way are finished first.
 
     Args:
-        expert: answers.
+        load: gives what answers; called once it is known that the service can listen.
         settings: limits.
         host: address to listen on; other machines can reach any but a loopback one.
         port: 0 takes a free one.
@@ -325,11 +331,12 @@ def serve(
             where=f"--host {host}",
             do=f"set {KEY_VARIABLE}, or use --host 127.0.0.1",
         )
-    server = make_server(create_app(expert, settings, api_key), settings)
+    _check_packages()
+    _check_key(api_key)
     with listen(host, port) as sock:
+        server = make_server(create_app(load(), settings, api_key), settings)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{sock.getsockname()[1]}"
-        LOG.info("serving %s at %s", expert.name, url)
         if on_ready is not None:
             on_ready(url)
         server.run(sockets=[sock])

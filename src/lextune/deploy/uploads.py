@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from lextune.core.errors import DocumentError, shorten
+from lextune.core.errors import shorten
 from lextune.core.records import Document
 from lextune.deploy.bodies import MAX_NAME, read_extract
 from lextune.deploy.refusals import CONTENT_TYPE, INVALID, Refusal
-from lextune.text.reading import Limits, read_document
-from lextune.text.reading.base import check_characters
+from lextune.text.reading import Limits, document_of, read_document
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -108,11 +106,4 @@ def read_upload(upload: Upload, limits: Limits) -> Document:
     """
     if isinstance(upload.content, bytes):
         return read_document(upload.content, name=upload.name, limits=limits)
-    try:
-        check_characters(len(upload.content), limits)
-        if not upload.content.strip():
-            raise DocumentError("the document has no text", do="check that this is the text you meant")
-    except DocumentError as error:
-        raise DocumentError(error.what, where=upload.name, do=error.do) from None
-    sha256 = hashlib.sha256(upload.content.encode()).hexdigest()
-    return Document(id=sha256, name=upload.name, sha256=sha256, text=upload.content)
+    return document_of(upload.content, upload.name, limits)

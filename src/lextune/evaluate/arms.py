@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lextune.core.artifacts import SCRATCH, disk_error, read_jsonl, sha256_json, write_atomic, write_jsonl
+from lextune.core.artifacts import SCRATCH, read_jsonl, sha256_json, write_atomic, write_jsonl
 from lextune.core.cache import cache_folder
 from lextune.core.counts import counted
 from lextune.core.errors import UserError
 from lextune.core.journal import Journal
+from lextune.core.machine import disk_error
 from lextune.core.records import Document, Prediction
 from lextune.core.stage import Progress, Summary
 from lextune.expert.tasks import TaskOptions, get_task

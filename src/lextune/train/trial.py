@@ -13,6 +13,7 @@ import torch
 from transformers.trainer_callback import TrainerCallback
 
 from lextune.core.artifacts import SCRATCH
+from lextune.core.machine import out_of_memory
 from lextune.core.stage import Inputs
 from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
@@ -87,7 +88,7 @@ class Trials:
             trial.set_user_attr("seconds", round(time.perf_counter() - started, 1))
             self._study.tell(trial, pruned=True)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             self._fail(trial, "out of memory")
         else:
@@ -133,10 +134,3 @@ class Trials:
 def _placed(model: Any) -> Any:
     """Return a module on the device that it will be trained on."""
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    return (
-        isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-        or "can't allocate memory" in str(error)  # torch has no class of its own for it on a CPU
-    )

@@ -98,7 +98,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 
 FULL = os.strerror(errno.ENOSPC)
-MEMORY = "error: out of memory\n  -> use a smaller batch (--set train.batch=2), or close other programs\n"
+MEMORY = "error: out of memory\n  -> close other programs, or do less at once (in training: a smaller train.batch)\n"
 DISK = "error: the disk is full\n  -> free space, then run the same command again\n"
 OutOfMemoryError = type("OutOfMemoryError", (RuntimeError,), {})  # as torch.cuda has it
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from rich.console import Console
 
 from lextune import api
 from lextune.apps.cli.use import record_table
-from lextune.core.errors import UserError
-from lextune.core.records import DocumentInfo, FieldAnswer, Quote, Record
+from lextune.core.errors import ContextError, UserError
+from lextune.core.records import Document, DocumentInfo, FieldAnswer, Prediction, Quote, Record
+from lextune.deploy.guard import LOG
 from lextune.deploy.settings import ServiceSettings
 
 SAMPLES = Path(api.__file__).parent / "resources" / "sample_contracts"
@@ -84,7 +87,46 @@ def test_one_document_that_cannot_be_read_does_not_stop_the_others(cli: Any, con
     assert len(found.out.splitlines()) == 1
     assert found.json()["document"]["name"] == "contract.txt"
     assert "error: none.pdf: no such file" in found.err
-    assert "error: 1 of 2 documents could not be read\n  -> see the errors above\n" in found.err
+    assert "error: 1 of 2 documents could not be answered\n  -> see the errors above\n" in found.err
+
+
+def test_one_document_that_cannot_be_answered_does_not_stop_the_others(
+    cli: Any, released: Asked, contract: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = api.Release.predict
+
+    def sometimes(self: api.Release, document: Document, **options: Any) -> Prediction:
+        if document.name == "long.txt":
+            raise ContextError("the prompt has 9,000 tokens", do="shorten it")
+        return predict(self, document, **options)
+
+    monkeypatch.setattr(api.Release, "predict", sometimes)
+    long = contract.with_name("long.txt")
+    long.write_text("so long")
+    found = cli("extract", long, contract, "--json")
+    assert (found.code, found.json()["document"]["name"]) == (2, "contract.txt")
+    assert found.err.startswith(f"error: {long}: the prompt has 9,000 tokens")
+    alone = cli("extract", long)
+    assert (alone.code, alone.err) == (2, f"error: {long}: the prompt has 9,000 tokens\n  -> shorten it\n")
+
+
+@pytest.mark.usefixtures("released")
+def test_a_name_that_is_not_utf_8_is_shown(cli: Any, contract: Path) -> None:
+    named = contract.rename(contract.with_name(os.fsdecode(b"Vertrag_\xfc.txt")))
+    for option in ("--json", "--min-confidence=0"):
+        found = cli("extract", named, option)
+        assert found.code == 0
+        assert "Vertrag_\ufffd.txt" in found.out
+
+
+def test_a_contract_does_not_steer_the_terminal() -> None:
+    quote = Quote(text="\x1b[8mlaw\x1b]52;c;eA==\x07", start=0, end=20, page=None)
+    answer = FieldAnswer(answer="\x1b[2J", quotes=(quote,), confidence=0.9, status="accepted")
+    info = DocumentInfo(name="\x1b]0;x\x07.txt", sha256="ab" * 32, characters=40, pages=0)
+    record = Record(document=info, release="r", schema_name="s", fields={"Law": answer})
+    shown = Console(width=200, record=True, file=io.StringIO())
+    shown.print(record_table(record))
+    assert not {"\x1b", "\x07"} & set(shown.export_text())
 
 
 @pytest.mark.usefixtures("released")
@@ -181,8 +223,10 @@ def test_an_evaluation_without_data_is_refused(cli: Any) -> None:
 def test_serve_hands_the_release_to_the_server(cli: Any, released: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     started: dict[str, Any] = {}
 
-    def serve(expert: Any, settings: Any, **options: Any) -> None:
-        started.update(options, name=expert.name, settings=settings)
+    def serve(load: Any, settings: Any, **options: Any) -> None:
+        assert released == [], "nothing is loaded before it is known that it can be served"
+        started.update(options, name=load().name, settings=settings)
+        LOG.info("GET /health 200 1 ms")
         if options.get("on_ready"):
             options["on_ready"]("http://127.0.0.1:9")
 
@@ -191,6 +235,7 @@ def test_serve_hands_the_release_to_the_server(cli: Any, released: Asked, monkey
     limits = ("--max-bytes", "5", "--max-queue", "0", "--timeout", "2.5")
     found = cli("serve", "mine", "--port", "9", "--host", "0.0.0.0", *limits)
     assert (found.code, found.out) == (0, "")
+    assert "GET /health 200 1 ms\n" in found.err
     assert (started["name"], started["port"], started["host"]) == ("tried", 9, "0.0.0.0")
     assert started["api_key"] == "a-key-of-some-length-0123456789"
     assert started["settings"] == ServiceSettings(max_bytes=5, max_queue=0, timeout_seconds=2.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -200,7 +201,10 @@ def test_a_parser_that_breaks_is_a_bug_of_its_document(
         batch.run()
 
 
-@pytest.mark.parametrize("error", [ModelError("no head"), MachineError("no memory"), OSError(5, "x"), MemoryError()])
+OUT_OF_MEMORY = (MemoryError(), type("OutOfMemoryError", (RuntimeError,), {})("as torch.cuda has it"))
+
+
+@pytest.mark.parametrize("error", [ModelError("no head"), MachineError("no memory"), OSError(5, "x"), *OUT_OF_MEMORY])
 def test_a_broken_release_or_machine_ends_the_batch(batch: Any, tools: Tools, error: Exception) -> None:
     def fail(document: Document) -> None:
         if len(expert.asked) == 2:
@@ -231,6 +235,24 @@ def test_other_settings_are_refused_and_those_that_change_no_answer_are_not(batc
     with pytest.raises(UserError, match="engine scripted, not openvino"):
         batch.run(engine="openvino")
     batch.run(options=BatchOptions(workers=3, machine_price=9.0, retry_failed=True, limit=4), name="renamed")
+
+
+def test_settings_that_failed_before_the_first_row_are_not_kept(batch: Any, tools: Tools) -> None:
+    def no_such_engine() -> None:
+        raise MachineError("opnvino is not installed")
+
+    tools.write(batch.folder, a="one")
+    with pytest.raises(MachineError):
+        batch.run(engine="opnvino", start=no_such_engine)
+    assert batch.run(engine="openvino")["documents"]["answered"] == 1
+    assert json.loads((batch.out / "batch.json").read_text())["engine"] == "openvino"
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_answered(batch: Any, tools: Tools) -> None:
+    batch.folder = batch.folder.with_name(os.fsdecode(b"Vertr\xe4ge"))
+    tools.write(batch.folder, a="one")
+    assert batch.run()["folder"].endswith("Vertr\ufffdge")
+    assert batch.names() == ["a.txt"]
 
 
 def test_a_folder_with_something_else_is_refused(batch: Any, tools: Tools) -> None:

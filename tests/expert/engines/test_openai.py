@@ -75,7 +75,8 @@ def test_further_parameters_are_sent_or_left_out(endpoint: Start) -> None:
     assert body["max_completion_tokens"] == 5
     assert body["logprobs"] is True
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
-    assert engine.name != chat(server.url).name
+    names = {chat(server.url, extra=e, logprobs=log).name for e in ({}, extra) for log in (True, False)}
+    assert len(names) == 4, "answers are kept by the name, and one without log-probabilities has no confidence"
 
 
 def test_confidence_is_the_mean_of_log_probabilities_and_a_cut_answer_is_told(endpoint: Start) -> None:

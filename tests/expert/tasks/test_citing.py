@@ -48,6 +48,7 @@ def test_without_a_list_nothing_is_said_of_invention(row: Any, answer: Any) -> N
         ("k.txt", "Ames v. Boyd, 410 U. S. 113 (1973)\n\n3 F.3d 99\n"),
         ("k.csv", 'name,citation\nAmes,"410 U.S. 113"\nCole,3 F.3d 99\n'),
         ("k.jsonl", '{"citation": "410 U.S. 113"}\n\n{"citation": "Cole v. Dunn, 3 F.3d 99"}\n'),
+        ("k.jsonl", '{"citation": "410 U.S. 113", "of": "a\u2028b"}\r\n{"citation": "Cole v. Dunn, 3 F.3d 99"}\n'),
     ],
 )
 def test_a_list_of_known_cases(name: str, text: str, tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_a_corpus_that_is_none(text: str, message: str, tmp_path: Path) -> None:
         load_corpus(path)
 
 
+def test_a_line_ends_at_a_newline_alone(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"article": "1", "text": "x\u2028y\x85z"}\r\n{"article": "2", "text": "y"}')
+    assert load_corpus(path) == {"1": "x\u2028y\x85z", "2": "y"}
+
+
 def test_a_corpus_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere.jsonl: cannot read the file"):
         get_task("statute-qa").scorer(TaskOptions(corpus=str(tmp_path / "nowhere.jsonl")))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Annotated, Any, TypeAlias
 
@@ -63,6 +64,23 @@ def quiet_libraries() -> None:
     warnings.simplefilter("ignore")
     for name in ("transformers", "optimum", "nncf", "openvino", "trl", "peft", "bitsandbytes"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def request_log() -> Iterator[None]:
+    """Write the service's log to stderr: a line a request, and what failed."""
+    import logging
+
+    from lextune.deploy.guard import LOG
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
 
 
 SHOWN_SCORES = {  # of a table of scores, what 80 columns have room for, under names that wrap

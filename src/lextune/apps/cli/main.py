@@ -82,6 +82,7 @@ def _root() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; print one clear error for everything that is expected."""
     from lextune.core.errors import LextuneError
+    from lextune.core.machine import lacking
 
     if arguments is not None:
         sys.argv = ["lextune", *arguments]
@@ -91,30 +92,15 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except Exception as error:
-        lacking = _lacking(error)
-        if lacking is not None:
-            print(f"error: {lacking}", file=sys.stderr)
-            raise SystemExit(3) from None
+        short = lacking(error)
+        if short is not None:
+            print(f"error: {short}", file=sys.stderr)
+            raise SystemExit(short.exit_code) from None
         import traceback
 
         traceback.print_exc()
         print("this is a bug in lextune: please report it with the lines above", file=sys.stderr)
         raise SystemExit(70) from None
-
-
-def _lacking(error: Exception) -> str | None:
-    """Return what to say of an error that means that the machine lacks something, None for any other.
-
-    torch has no class of its own for memory that runs out on a CPU: its message is all there is.
-    """
-    from lextune.core.artifacts import is_full
-
-    gone = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if gone or "can't allocate memory" in str(error):
-        return "out of memory\n  -> use a smaller batch (--set train.batch=2), or close other programs"
-    if is_full(error):
-        return "the disk is full\n  -> free space, then run the same command again"
-    return None
 
 
 if __name__ == "__main__":

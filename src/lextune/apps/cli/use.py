@@ -9,11 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries, score_table
+from lextune.apps.cli.console import Bars, commands, log, out, print_json, quiet_libraries, request_log, score_table
 from lextune.core.counts import counted
-from lextune.core.errors import DocumentError, LextuneError, UserError, shorten
+from lextune.core.errors import ContextError, DocumentError, LextuneError, UserError, shorten
 from lextune.core.records import Record
 from lextune.deploy.settings import ServiceSettings
+from lextune.text.printable import printable
 from lextune.text.values import in_words
 
 LIMITS = ServiceSettings()
@@ -50,13 +51,14 @@ def extract(
     for file in files:
         try:
             document = loaded.read(file)
-        except DocumentError as error:
+            record = loaded.predict(document, min_confidence=min_confidence).record
+        except (DocumentError, ContextError) as error:
+            named = type(error)(error.what, where=error.where or str(file), do=error.do)
             if len(files) == 1:
-                raise
-            failed.append(error)
-            log.print(f"error: {error}", markup=False)
+                raise named from None
+            failed.append(named)
+            log.print(f"error: {named}", markup=False)
             continue
-        record = loaded.predict(document, min_confidence=min_confidence).record
         if text_out:
             write_atomic(text_out, document.text)
         if html:
@@ -67,14 +69,17 @@ def extract(
             out.print(record_table(record))
     if failed:
         raise DocumentError(
-            f"{len(failed)} of {counted(len(files), 'document')} could not be read", do="see the errors above"
+            f"{len(failed)} of {counted(len(files), 'document')} could not be answered", do="see the errors above"
         )
 
 
 def record_table(record: Record) -> Table:
-    """Return a record as a table of what is present; what is not, and what was not assessed, stands below it."""
+    """Return a record as a table of what is present; what is not, and what was not assessed, stands below it.
+
+    Controls are replaced: a contract could steer the terminal with them.
+    """
     pages = f", {counted(record.document.pages, 'page')}" if record.document.pages else ""
-    table = Table(title=escape(f"{record.document.name}{pages}, read by {record.release}"))
+    table = Table(title=escape(f"{printable(record.document.name)}{pages}, read by {record.release}"))
     for column in ("field", "answer", "page", "confidence", "status", "evidence"):
         table.add_column(column, overflow="fold")
     absent = [name for name, answer in record.fields.items() if answer is None]
@@ -85,11 +90,11 @@ def record_table(record: Record) -> Table:
         page = answer.quotes[0].page if answer.quotes else None
         table.add_row(
             escape(name),
-            escape(in_words(answer.answer)),
+            escape(printable(in_words(answer.answer))),
             str(page or ""),
             f"{answer.confidence:.2f}",
             answer.status,
-            escape(shorten(evidence, 110)),
+            escape(printable(shorten(evidence, 110))),
         )
     notes = [f"{len(absent)} not found: {', '.join(absent)}"]
     if scanned := record.document.scanned_pages:
@@ -167,14 +172,15 @@ def serve(
         timeout_seconds=timeout,
         max_tokens=max_tokens,
     )
-    start(
-        load(release, engine=engine).expert,
-        settings,
-        host=host,
-        port=port,
-        api_key=key_from_environment(),
-        on_ready=lambda url: log.print(f"serving {url}", markup=False),
-    )
+    with request_log():
+        start(
+            lambda: load(release, engine=engine).expert,
+            settings,
+            host=host,
+            port=port,
+            api_key=key_from_environment(),
+            on_ready=lambda url: log.print(f"serving {url}", markup=False),
+        )
 
 
 command = commands(extract=extract, evaluate=evaluate, serve=serve)

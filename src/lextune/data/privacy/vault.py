@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.artifacts import disk_error
 from lextune.core.errors import DataError, MachineError, UserError
+from lextune.core.machine import disk_error
 from lextune.data.privacy.pseudonyms import Pseudonyms, Style
 
 KEY_VARIABLE = "LEXTUNE_PRIVACY_KEY"

@@ -7,8 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from lextune.core.artifacts import disk_error, write_atomic
+from lextune.core.artifacts import write_atomic
 from lextune.core.errors import DataError, shorten
+from lextune.core.machine import disk_error
 from lextune.core.records import Document, FieldLabel
 from lextune.data.importers.cuad_csv import ANSWER, FILENAME, TABLE, TEXTS, TYPES
 from lextune.data.importers.labels import OMITTED

@@ -154,29 +154,34 @@ class Book:
 def settle(out: Path, values: Mapping[str, Any]) -> None:
     """Make a folder that of a batch with this configuration, or prove that it is.
 
+    As long as no row stands in its
+    journal, it may become that of another: the first may have failed for its settings.
+
     Raises:
         UserError: it holds another batch, or something else.
         MachineError: it cannot be written.
     """
-    note = out / NOTE
+    note, journal = out / NOTE, out / JOURNAL
     if not note.is_file():
         if any(not path.name.startswith(".") for path in out.iterdir()):
             raise UserError("this folder holds something else", where=str(out), do="choose another --out")
+        other = list(values)
+    else:
+        try:
+            known = json.loads(note.read_text(encoding="utf-8"))
+            other = [name for name in values if known[name] != values[name] and name != "release"]
+        except (ValueError, TypeError, KeyError):
+            raise UserError(f"unreadable {NOTE}", where=str(out), do="choose another --out") from None
+        if other and journal.is_file() and journal.stat().st_size:
+            said = "; ".join(f"{name} {_short(known[name])}, not {_short(values[name])}" for name in other)
+            raise UserError(
+                f"this folder holds a batch with other settings: {said}",
+                where=str(out),
+                do="choose another --out, or give the release and options that it was begun with",
+            )
+    if other:
         made = {**values, "configuration": configuration_hash(dict(values)), "packages": package_versions()}
         write_atomic(note, json.dumps(made, indent=1))
-        return
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-        other = [name for name in values if known[name] != values[name] and name != "release"]
-    except (ValueError, TypeError, KeyError):
-        raise UserError(f"unreadable {NOTE}", where=str(out), do="choose another --out") from None
-    if other:
-        said = "; ".join(f"{name} {_short(known[name])}, not {_short(values[name])}" for name in other)
-        raise UserError(
-            f"this folder holds a batch with other settings: {said}",
-            where=str(out),
-            do="choose another --out, or give the release and options that it was begun with",
-        )
 
 
 def _short(value: Any) -> str:

@@ -21,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from lextune.core.artifacts import disk_error, sync
+from lextune.core.artifacts import sync
+from lextune.core.machine import disk_error
 from lextune.core.records import FieldAnswer, Record
 from lextune.deploy.batch.book import Book
 from lextune.deploy.batch.summary import Tally

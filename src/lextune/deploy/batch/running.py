@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.files import one_at_a_time
+from lextune.core.machine import out_of_memory
 from lextune.core.parallel import cores, in_order
 from lextune.core.records import Document, Drop
 from lextune.deploy.batch.book import Book, settle
@@ -20,6 +21,7 @@ from lextune.deploy.batch.options import BatchOptions, Source, configuration, co
 from lextune.deploy.batch.results import Results
 from lextune.deploy.batch.taking import Folder, Taken
 from lextune.deploy.batch.worker import Outcome, Text, Worker, begin, lost
+from lextune.text.reading.base import well_formed
 
 DEATHS = 3  # runs in a row that end without a word while one document is answered: then it is passed over
 AHEAD = 2  # documents a thread that are read before the model wants them
@@ -84,7 +86,7 @@ def run_batch(
                 for taken, outcome in found:
                     run.keep(taken, outcome)
             ledger = run.book.ledger.as_json(options.machine_price)
-            said = {"release": source.name, "release_hash": source.hash, "folder": str(folder)}
+            said = {"release": source.name, "release_hash": source.hash, "folder": well_formed(str(folder))}
             return {**results.write(run.book, run.listed, ledger, said), "ledger": ledger}
 
 
@@ -141,10 +143,9 @@ class _Run:
             return lost(taken)
         try:
             return worker.answer(text)
-        except MemoryError:
-            raise
-        except BaseException:
-            self.book.spared()
+        except BaseException as error:
+            if not out_of_memory(error):
+                self.book.spared()
             raise
 
     def keep(self, taken: Taken, outcome: Outcome) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lextune.core.errors import ContextError, DocumentError, LextuneError, shorten
+from lextune.core.machine import lacking
 from lextune.core.records import Document, Prediction, Record
 from lextune.deploy.batch.book import Failure
 from lextune.deploy.batch.options import Answering
@@ -83,11 +84,11 @@ class Worker:
         except (DocumentError, ContextError) as error:
             unreadable = Failure(kind="unreadable", reason=shorten(error.what, 200), do=error.do)
             return {**outcome, "failure": unreadable}
-        except (LextuneError, OSError, MemoryError):
+        except (LextuneError, OSError):
             raise
         except Exception as error:
             self._bugs += 1
-            if self._bugs == BUGS_IN_A_ROW:
+            if self._bugs == BUGS_IN_A_ROW or lacking(error) is not None:
                 raise
             name = type(error).__name__  # its text may quote the document
             return {**outcome, "failure": Failure(kind="bug", reason=f"a bug in lextune ({name})", do=REPORT)}

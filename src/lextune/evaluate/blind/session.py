@@ -12,10 +12,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from lextune.core.artifacts import disk_error, read_jsonl, write_atomic
+from lextune.core.artifacts import read_jsonl, write_atomic
 from lextune.core.errors import DataError, UserError, shorten
 from lextune.core.files import one_at_a_time
 from lextune.core.journal import Journal
+from lextune.core.machine import disk_error
 from lextune.evaluate.answer_pairs import AnswerPair
 from lextune.evaluate.blind.order import Place, draw_places
 from lextune.text.printable import printable

@@ -84,8 +84,9 @@ class OpenAiChat:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint, self.concurrency = endpoint, endpoint.concurrency
-        extra = f" with {json.dumps(endpoint.extra, sort_keys=True)}" if endpoint.extra else ""
-        self.name = f"{endpoint.model} at {endpoint.url}{extra}"
+        self._further = {**({"logprobs": True} if endpoint.logprobs else {}), **endpoint.extra}
+        further = f" with {json.dumps(self._further, sort_keys=True)}" if self._further else ""
+        self.name = f"{endpoint.model} at {endpoint.url}{further}"  # by which its answers are kept
         self._client = _client(endpoint)
         weakref.finalize(self, self._client.close)  # its connections are kept open between questions
 
@@ -110,8 +111,7 @@ class OpenAiChat:
             "model": self.endpoint.model,
             "messages": [{"role": message.role, "content": well_formed(message.content)} for message in messages],
             **options.model_dump(),
-            **({"logprobs": True} if self.endpoint.logprobs else {}),
-            **self.endpoint.extra,
+            **self._further,
         }
         body = {name: value for name, value in body.items() if value is not None}
         try:

@@ -161,7 +161,7 @@ class OpenVinoTagger:
             raise ModelError(
                 f"no {TAG_GRAPH}: this model was not exported for OpenVINO tagging",
                 where=str(folder),
-                do="use --engine transformers, or run `lextune release merge` again",
+                do="use --engine transformers, or give a model that the merge stage of a recipe made",
             )
         self.head, self._pad = head, codec.pad_id
         streams = min(STREAMS, cores())
@@ -256,7 +256,7 @@ class OpenVinoGenerator:
             raise ModelError(
                 f"no {GENERATE_GRAPH}: this model was not exported for OpenVINO generation",
                 where=str(folder),
-                do="use --engine transformers, or run `lextune release merge` again",
+                do="use --engine transformers, or give a model that the merge stage of a recipe made",
             )
         scheduler = openvino_genai.SchedulerConfig()
         scheduler.cache_size, scheduler.max_num_seqs = cache_gb, sequences

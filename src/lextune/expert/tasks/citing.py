@@ -115,7 +115,7 @@ def _lines(path: Path) -> list[tuple[str, str]]:
     if path.suffix.lower() == ".csv":
         rows = read_sheet(path, ("citation",), "a list of citations", "head the column of citations `citation`")
         return [(row.where, row.cells["citation"]) for row in rows]
-    lines = [(f"{path}:{n}", line) for n, line in enumerate(read_text(path)[1].splitlines(), start=1)]
+    lines = [(f"{path}:{n}", line.strip()) for n, line in enumerate(read_text(path)[1].split("\n"), start=1)]
     return [(where, _stated(line)) for where, line in lines] if path.suffix.lower() == ".jsonl" else lines
 
 

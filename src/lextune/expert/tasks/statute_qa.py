@@ -69,7 +69,7 @@ def load_corpus(path: Path) -> dict[str, str]:
         DataError: the file cannot be read or is empty, has a line that is no article, or one article twice.
     """
     articles: dict[str, str] = {}
-    for number, line in enumerate(read_text(path)[1].splitlines(), start=1):
+    for number, line in enumerate(read_text(path)[1].split("\n"), start=1):
         if not line.strip():
             continue
         article, text = _article(line, f"{path}:{number}")

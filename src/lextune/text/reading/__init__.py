@@ -16,6 +16,6 @@ from __future__ import annotations
 
 from lextune.text.reading.base import Limits
 from lextune.text.reading.ocr import Ocr
-from lextune.text.reading.reader import read_document
+from lextune.text.reading.reader import document_of, read_document
 
-__all__ = ["Limits", "Ocr", "read_document"]
+__all__ = ["Limits", "Ocr", "document_of", "read_document"]

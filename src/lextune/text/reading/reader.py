@@ -6,10 +6,10 @@ import hashlib
 import re
 import unicodedata
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lextune.core.errors import DocumentError
-from lextune.text.reading.base import Limits, Parsed
+from lextune.text.reading.base import Limits, Parsed, check_characters, well_formed
 from lextune.text.reading.isolate import parse_in_child
 from lextune.text.reading.ocr import Ocr, recognise
 from lextune.text.reading.plain import parse_txt
@@ -58,21 +58,49 @@ def read_document(
     from lextune.core.records import Document, Span
 
     where = str(source) if isinstance(source, Path) else name or "document"
-    name = name or (source.name if isinstance(source, Path) else "document")
+    name = well_formed(name or (source.name if isinstance(source, Path) else "document"))
     try:
         data = load(source, limits)
         (text, pages, _), tags = _parse(data, name, limits, Ocr() if ocr is True else ocr or None)
     except DocumentError as error:
         raise DocumentError(error.what, where=where, do=error.do) from error.__cause__
-    sha256 = hashlib.sha256(data).hexdigest()
     return Document(
-        id=f"{_slug(name)}-{sha256[:8]}",
-        name=name,
-        sha256=sha256,
+        **_named(name, data),
         text=text,
         pages=tuple(Span(start=start, end=end) for start, end in pages),
         tags=tags,
     )
+
+
+def document_of(text: str, name: str, limits: Limits = Limits()) -> Document:  # noqa: B008 - frozen
+    """Return the document that a text is. It is taken as it stands: offsets fit what the caller holds.
+
+    Args:
+        text: whatever it looks like.
+        name: the document's.
+        limits: what it may cost.
+
+    Raises:
+        DocumentError: it holds white space alone, has more characters than the limit, or is no Unicode.
+    """
+    from lextune.core.records import Document
+
+    try:
+        check_characters(len(text), limits)
+        if not text.strip():
+            raise DocumentError("the document has no text", do="check that this is the text you meant")
+        data = text.encode()
+    except DocumentError as error:
+        raise DocumentError(error.what, where=name, do=error.do) from None
+    except UnicodeEncodeError as error:
+        what = f"character {error.start} is half of a surrogate pair"
+        raise DocumentError(what, where=name, do="read the text from its file with the right encoding") from None
+    return Document(**_named(well_formed(name), data), text=text)
+
+
+def _named(name: str, data: bytes) -> dict[str, Any]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return {"id": f"{_slug(name)}-{sha256[:8]}", "name": name, "sha256": sha256}
 
 
 def _parse(data: bytes, name: str, limits: Limits, ocr: Ocr | None) -> tuple[Parsed, dict[str, str]]:
