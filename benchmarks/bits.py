@@ -14,15 +14,14 @@ import json
 import shutil
 import statistics
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks._command import command, say, stages
+from benchmarks._command import command, in_turns, say, stages
 from lextune.api import Release, load
 from lextune.core.artifacts import read_jsonl
-from lextune.core.records import Document, Prediction
+from lextune.core.records import Document
 from lextune.evaluate.marking import marking_of
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.beside import Beside
@@ -58,23 +57,6 @@ def in_bits(release: Release, name: str, folder: Path) -> Expert:
     )
     assert isinstance(expert, Expert)
     return expert
-
-
-def in_turns(
-    experts: Mapping[str, Expert], documents: Sequence[Document]
-) -> tuple[dict[str, list[Prediction]], dict[str, list[float]]]:
-    """Let every expert read every contract, one contract after another; return the answers and the seconds."""
-    answers: dict[str, list[Prediction]] = {name: [] for name in experts}
-    seconds: dict[str, list[float]] = {name: [] for name in experts}
-    for expert in experts.values():
-        expert.answer(documents[0])  # compiles
-    for number, document in enumerate(documents, start=1):
-        for name, expert in experts.items():
-            started = time.perf_counter()
-            answers[name].append(expert.answer(document))
-            seconds[name].append(time.perf_counter() - started)
-        say(f"  {number}/{len(documents)} " + ", ".join(f"{name} {took[-1]:.1f} s" for name, took in seconds.items()))
-    return answers, seconds
 
 
 def measure(release: Release, documents: Sequence[Document]) -> dict[str, Any]:

@@ -35,13 +35,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._command import command, say, stages
+from benchmarks._command import command, in_turns, say, stages
 from lextune.api import Release, load
 from lextune.core.artifacts import read_jsonl
-from lextune.core.records import Document, Message, Prediction
+from lextune.core.records import Document, Message
 from lextune.evaluate.twins import Read, paired_f1
 from lextune.expert.answering import Expert, Identity
 from lextune.expert.cleaned import CleanedExpert
+from lextune.expert.edges import EdgeTagger
 from lextune.expert.engines.base import Chatter, GenerateOptions, LocalChat
 from lextune.expert.engines.openvino_ import GENERATE_GRAPH, OpenVinoGenerator, export_generator
 from lextune.expert.engines.quantized import quantize
@@ -126,6 +127,7 @@ def expert_of(release: Release, reader: WindowReader, chatter: Chatter, fields: 
         thresholds=Thresholds(pooled=POINTED, trained_fields=tuple(fields)),
         window=WindowConfig(**release.info["window"]),
         chatter=chatter,
+        edge_tagger=EdgeTagger.load(release.path),  # edges and values are found as the release finds them
     )
 
 
@@ -186,24 +188,6 @@ def langextract(document: Document, schema: Schema, url: str, model: str) -> dic
         language_model_params={"max_output_tokens": 256},
     )
     return {"seconds": time.perf_counter() - started, "extractions": len(found.extractions or [])}
-
-
-def in_turns(
-    arms: dict[str, Expert | CleanedExpert], documents: Sequence[Document]
-) -> tuple[dict[str, list[Prediction]], dict[str, list[float]]]:
-    """Let every arm read every contract, one contract after another; return the answers and the seconds."""
-    answers: dict[str, list[Prediction]] = {name: [] for name in arms}
-    seconds: dict[str, list[float]] = {name: [] for name in arms}
-    for arm in arms.values():
-        arm.answer(documents[0].model_copy(update={"text": documents[0].text[:400], "pages": ()}))  # compiles
-    for number, document in enumerate(documents, start=1):
-        for name, arm in arms.items():
-            started = time.perf_counter()
-            answers[name].append(arm.answer(document))
-            seconds[name].append(time.perf_counter() - started)
-            took = f"{seconds[name][-1]:7.1f} s"
-            say(f"  {number}/{len(documents)} {name:<28} {took}, {len(document.text):,} characters")
-    return answers, seconds
 
 
 def chats_of(tag: Release, point: Release, folder: Path) -> dict[str, LocalChat]:

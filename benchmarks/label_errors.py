@@ -12,15 +12,13 @@ The contracts are those of $LEXTUNE_CUAD, else of `../shared/cuad`, else the pac
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 import time
 from collections.abc import Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks._command import contracts
 from lextune.core.records import Document, FieldLabel, Span
 from lextune.data.importers.cuad import import_cuad
 from lextune.data.quality.suspects import find_suspects
@@ -95,15 +93,6 @@ def measure(documents: Sequence[Document], seed: int, neighbours: bool) -> dict[
         "recall_attached": round(len(planted.attached & listed) / len(planted.attached), 4),
         "seconds": round(time.perf_counter() - started, 1),
     }
-
-
-def contracts() -> tuple[Path, str]:
-    """Return the folder of contracts, and what they are."""
-    named = os.environ.get("LEXTUNE_CUAD")
-    beside = Path(__file__).resolve().parents[2] / "shared" / "cuad"
-    if named or beside.is_dir():
-        return Path(named or beside), "CUAD"
-    return Path(str(resources.files("lextune.resources").joinpath("sample_contracts"))), "samples of the package"
 
 
 def main() -> None:

@@ -11,16 +11,15 @@ The contracts are those of $LEXTUNE_CUAD, else of `../shared/cuad`, else the pac
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from benchmarks._command import contracts
 from lextune.core.records import Document
 from lextune.data.importers.cuad import import_cuad
 from lextune.data.privacy.cost import Setting, f1_cost, rewrite_all
@@ -76,15 +75,6 @@ def cost(documents: Sequence[Document]) -> dict[str, Any]:
         found[mode] = f1_cost(train, rewrite_all(train, mode), held_out, setting).as_json()
         print(mode, found[mode], file=sys.stderr, flush=True)
     return {"train": len(train), "held_out": len(held_out), **found}
-
-
-def contracts() -> tuple[Path, str]:
-    """Return the folder of contracts, and what they are."""
-    named = os.environ.get("LEXTUNE_CUAD")
-    beside = HERE.parent / "shared" / "cuad"
-    if named or beside.is_dir():
-        return Path(named or beside), "CUAD"
-    return Path(str(resources.files("lextune.resources").joinpath("sample_contracts"))), "samples of the package"
 
 
 def main() -> None:

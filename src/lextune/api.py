@@ -154,7 +154,7 @@ def evaluate(
     marking = marking_of(loaded.info["task"], loaded.schema, options, seed=0)
     with kept_answers(out, loaded.key, documents) as folder:
         run_arms(arms, documents, folder, progress)
-        found = evaluate_arms(documents, read_predictions(folder), {}, marking)
+        found = evaluate_arms(documents, read_predictions(folder, arms), {}, marking)
     scores = found["arms"]
     baselines = {name.replace("-", "_"): scores.get(name) for name in (*trivial.ARMS, "linear")}
     learnt = len(loaded.learnt_from(documents))

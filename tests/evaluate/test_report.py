@@ -60,6 +60,7 @@ def arm(f1: float | None, n: int = 20, **changes: Any) -> dict[str, Any]:
         "aupr": leaf(f1),
         "precision_at_80_recall": leaf(f1),
         "ece": leaf(0.05),
+        "answer_ece": leaf(0.04),
         "aurc": leaf(0.1),
         "valid_json_rate": leaf(None, 0),
         "grounded_rate": leaf(1.0),

@@ -89,10 +89,16 @@ def test_an_answer_is_read_from_the_parts_of_the_surest_place() -> None:
     """However much is quoted: a date among all words of its sentence would be another one, or none."""
     wide = Quoting(share=0.1, extent="sentences")
     for kind in ("date", "parties"):
-        spans = stated(field(kind), [PREAMBLE, SIGNATURES], SENTENCES, wide)  # type: ignore[arg-type]
+        (spans,) = stated(field(kind), [PREAMBLE, SIGNATURES], SENTENCES, wide)  # type: ignore[arg-type]
         assert [s.start for s in spans] == ([25] if kind == "date" else [25, 30])
-    whole = placed(s9=0.8, s2=0.7)
-    assert stated(field("duration"), whole, SENTENCES, wide) == quoted(field("duration"), whole, SENTENCES, wide)
+
+
+def test_a_length_is_read_from_the_surest_place_and_then_from_all_that_is_quoted() -> None:
+    """A notice period quoted with the sentence before it is not that sentence's."""
+    wide, both = Quoting(share=0.1, around=1), placed(s9=0.8, s2=0.7)
+    first, then = stated(field("duration"), both, SENTENCES, wide)
+    assert first == [SENTENCES[9]]
+    assert then == quoted(field("duration"), both, SENTENCES, wide)
 
 
 def test_parts_of_sentences_are_quoted_alone() -> None:

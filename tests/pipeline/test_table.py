@@ -167,6 +167,30 @@ def test_an_unknown_engine_is_refused_before_anything_is_trained(tmp_path: Path)
         read_recipe(tmp_path / "r.yaml")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("releases: {tuned: x}", "evaluate.releases: 'tuned' is the name of an arm that every evaluation has"),
+        ("releases: {echo: x}", "evaluate.releases: 'echo' is the name of an arm that every evaluation has"),
+        ("releases: {base-5-shot: x}", "evaluate.releases: 'base-5-shot' is the name of an arm that every"),
+        (
+            "references: {openai/gpt: {endpoint: {url: 'http://x/v1', model: m}}}",
+            "evaluate.references: 'openai/gpt' cannot be a file's name",
+        ),
+        (
+            "{releases: {gpt: x}, references: {gpt: {endpoint: {url: 'http://x/v1', model: m}}}}",
+            "evaluate: 'gpt' names a reference and a release",
+        ),
+    ],
+)
+def test_an_arm_does_not_take_the_name_of_another(tmp_path: Path, settings: str, message: str) -> None:
+    settings = settings if settings.startswith("{") else f"{{{settings}}}"
+    (tmp_path / "r.yaml").write_text(f"name: a\nevaluate: {settings}\n")
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(tmp_path / "r.yaml")
+    assert message in str(caught.value)
+
+
 def test_weights_are_quantised_for_openvino_alone() -> None:
     merging = {step.stage.name: step.config for step in plan(changed(release={"quantize": "int8"}), "f")}["merge"]
     assert merging.model_dump()["quantize"] == "int8"

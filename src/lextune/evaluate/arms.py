@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,7 @@ def kept_answers(out: Path | str | None, release: str, documents: Sequence[Docum
     shutil.rmtree(folder if out is None else folder / SCRATCH, ignore_errors=True)
 
 
-def read_predictions(folder: Path) -> dict[str, list[Prediction]]:
-    """Return the predictions of each arm in a folder."""
-    return {file.stem: list(read_jsonl(file, Prediction)) for file in sorted(folder.glob("*.jsonl"))}
+def read_predictions(folder: Path, arms: Iterable[str] | None = None) -> dict[str, list[Prediction]]:
+    """Return the predictions of these arms in a folder; None for all, where nothing else is in it."""
+    names = sorted(file.stem for file in folder.glob("*.jsonl")) if arms is None else arms
+    return {name: list(read_jsonl(folder / f"{name}.jsonl", Prediction)) for name in names}

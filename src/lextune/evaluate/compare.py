@@ -27,7 +27,8 @@ from lextune.expert.tasks import TaskOptions
 
 RANKED: dict[str, Place] = {
     "AUPR": ("aupr",),
-    "calibration error (ECE)": ("ece",),
+    "calibration error (ECE), answers": ("answer_ece",),
+    "calibration error (ECE), places": ("ece",),
     "valid outputs": ("valid_json_rate",),
     "quotes grounded": ("grounded_rate",),
 }

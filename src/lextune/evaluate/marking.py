@@ -27,8 +27,8 @@ class Marking(Protocol):
 
     metric: str
 
-    def score(self, documents: Sequence[Document], arm: Predictions) -> dict[str, Any]:
-        """Return all scores of an arm as plain JSON types."""
+    def score(self, documents: Sequence[Document], arm: Predictions, beside: Predictions = ()) -> dict[str, Any]:
+        """Return all scores of an arm as plain JSON types; what `beside` did not assess is left out of them."""
         ...
 
     def paired(self, documents: Sequence[Document], a: Predictions, b: Predictions) -> PairedTest:
@@ -48,9 +48,10 @@ class ClauseMarking:
     def __init__(self, schema: Schema, seed: int, tags: Sequence[str] = TAGS) -> None:
         self._schema, self._seed, self._tags = schema, seed, tags
 
-    def score(self, documents: Sequence[Document], arm: Predictions) -> dict[str, Any]:
+    def score(self, documents: Sequence[Document], arm: Predictions, beside: Predictions = ()) -> dict[str, Any]:
         """Return `Evaluation.as_json()`."""
-        return score(documents, list(arm), self._schema, seed=self._seed, tags=self._tags).as_json()
+        skip = not_assessed(beside)
+        return score(documents, list(arm), self._schema, seed=self._seed, tags=self._tags, skip=skip).as_json()
 
     def paired(self, documents: Sequence[Document], a: Predictions, b: Predictions) -> PairedTest:
         """Return the paired test of micro field F1."""
@@ -75,8 +76,8 @@ class TaskMarking:
     def __init__(self, scorer: Scorer, seed: int, tags: Sequence[str] = TAGS) -> None:
         self.metric, self._scorer, self._seed, self._tags = scorer.primary, scorer, seed, tags
 
-    def score(self, documents: Sequence[Document], arm: Predictions) -> dict[str, Any]:
-        """Return what `score_task` does."""
+    def score(self, documents: Sequence[Document], arm: Predictions, beside: Predictions = ()) -> dict[str, Any]:
+        """Return what `score_task` does; every row is answered by every arm."""
         return score_task(self._scorer, documents, arm, seed=self._seed, tags=self._tags)
 
     def paired(self, documents: Sequence[Document], a: Predictions, b: Predictions) -> PairedTest:

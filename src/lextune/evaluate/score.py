@@ -86,7 +86,7 @@ def evaluate_arms(documents: Sequence[Document], arms: Arms, fewer: Arms, markin
     others = [(name, arm) for name, arm in arms.items() if name != TUNED]
     found: dict[str, Any] = {
         "tuned": TUNED,
-        "arms": {name: marking.score(documents, arm) for name, arm in arms.items()},
+        "arms": {name: marking.score(documents, arm, arms[TUNED]) for name, arm in arms.items()},
         "subset_arms": {},
         "paired": [compared(marking, documents, tuned, other) for other in others],
         "mcnemar": [row for other in others for row in yes_or_no(marking, documents, tuned, other)],
@@ -96,7 +96,7 @@ def evaluate_arms(documents: Sequence[Document], arms: Arms, fewer: Arms, markin
         wanted = {p.document_id for p in next(iter(fewer.values()))}
         some = [d for d in documents if d.id in wanted]
         again = (TUNED, [p for p in arms[TUNED] if p.document_id in wanted])
-        found["subset_arms"] = {n: marking.score(some, p) for n, p in (again, *fewer.items())}
+        found["subset_arms"] = {n: marking.score(some, p, again[1]) for n, p in (again, *fewer.items())}
         for other in fewer.items():
             found["paired"].append(compared(marking, some, again, other))
             found["mcnemar"] += yes_or_no(marking, some, again, other)

@@ -47,6 +47,21 @@ ARMS = {
 }
 """What the standing arms are; the tuned arm has a name of its own."""
 
+_ARM_NAME = re.compile(r"\w[\w .+-]{0,60}")
+
+
+def check_arm_name(name: str) -> None:
+    """Refuse a name that an arm of a recipe's own choice may not have.
+
+    Raises:
+        ValueError: it names a standing arm, whose answers would be taken for this one's, or it is no file's name.
+    """
+    if name in ARMS or name == "tuned" or SHOTS.fullmatch(name):
+        raise ValueError(f"{name!r} is the name of an arm that every evaluation has: choose another")
+    if not _ARM_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be a file's name: use letters, digits, spaces and . + - _")
+
+
 COLUMNS: dict[str, Place] = {
     "field F1": ("field", "micro", "f1"),
     "macro F1": ("field", "macro", "f1"),

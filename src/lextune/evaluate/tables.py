@@ -76,7 +76,8 @@ ECHO_OFFICIAL = 0.46  # ContractEval F1 of the echo arm on the same 102 contract
 RANKING = {
     "AUPR": ("aupr",),
     "precision at 80 % recall": ("precision_at_80_recall",),
-    "calibration error (ECE)": ("ece",),
+    "calibration error (ECE), answers": ("answer_ece",),
+    "calibration error (ECE), places": ("ece",),
     "mean risk (AURC)": ("aurc",),
 }
 FORMAT = {

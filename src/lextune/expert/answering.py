@@ -202,10 +202,14 @@ class Expert(Identified):
             return None
         quoting = self._thresholds.quoting_of(field.name)
         quotes = answer_quotes(document, quoted(field, placed, read.sentences, quoting))
-        words = [document.text[s.start : s.end] for s in stated(field, placed, read.sentences, quoting)]
-        joined = ("; " if field.type == "parties" else " ").join(" ".join(each.split()) for each in words)
+        value: Any = True if field.type == "boolean" else None
+        for spans in stated(field, placed, read.sentences, quoting) if value is None else ():
+            words = [" ".join(document.text[s.start : s.end].split()) for s in spans]
+            value = normalise(field.type, ("; " if field.type == "parties" else " ").join(words), field=field.name)
+            if value is not None:
+                break
         return FieldAnswer(
-            answer=True if field.type == "boolean" else normalise(field.type, joined, field=field.name),
+            answer=value,
             quotes=quotes,
             confidence=round(sure, 4),
             status="accepted" if sure >= sure_from else "review",

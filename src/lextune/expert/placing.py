@@ -127,11 +127,17 @@ def quoted(field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Spa
     return [Span(start=start, end=end) for start, end in ordered]
 
 
-def stated(field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Span], quoting: Quoting) -> list[Span]:
-    """Return the spans that the answer is read from: what is quoted, or of names and dates the surest place's parts."""
-    if field.type in PART_OF_SENTENCE:
-        return quoted(field, placed[:1], sentences, Quoting())
-    return quoted(field, placed, sentences, quoting)
+def stated(
+    field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Span], quoting: Quoting
+) -> Iterator[list[Span]]:
+    """Yield the spans that a value is read from, until one states it: the surest place; then all that is quoted.
+
+    What is quoted around a place may state another length or amount. Of names and dates the surest place's parts alone
+    are read.
+    """
+    yield quoted(field, placed[:1], sentences, Quoting())
+    if field.type not in PART_OF_SENTENCE:
+        yield quoted(field, placed, sentences, quoting)
 
 
 def answer_quotes(document: Document, spans: Sequence[Span]) -> tuple[Quote, ...]:

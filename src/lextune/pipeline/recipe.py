@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from lextune.core.recipe import Config, load_recipe
 from lextune.data.balance import BalanceConfig
@@ -17,6 +17,7 @@ from lextune.data.twins import TwinConfig
 from lextune.evaluate.gate import GateConfig
 from lextune.evaluate.judging.stage import JudgeConfig
 from lextune.evaluate.predict_base import Reference, Shots
+from lextune.evaluate.summary import check_arm_name
 from lextune.expert.engines.quantized import Bits
 from lextune.expert.scoring.slices import TAGS
 from lextune.expert.tasks import TaskOptions
@@ -26,6 +27,8 @@ from lextune.expert.windowing import WindowConfig
 from lextune.train.dpo_settings import DpoSettings
 from lextune.train.search_settings import SearchSettings
 from lextune.train.settings import TrainConfig
+
+T = TypeVar("T")
 
 
 class DataSettings(TwinConfig):
@@ -65,6 +68,20 @@ class EvaluateSettings(Config):
     """How many held-out contracts are spoilt in every way that stress knows, the shortest first."""
     twins: int = Field(0, ge=0)
     """How many held-out contracts are read in British drafting too, drawn from those in American."""
+
+    @field_validator("references", "releases")
+    @classmethod
+    def _name_arms(cls, named: dict[str, T]) -> dict[str, T]:
+        for name in named:
+            check_arm_name(name)
+        return named
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        both = sorted(self.references.keys() & self.releases.keys())
+        if both:
+            raise ValueError(f"{both[0]!r} names a reference and a release: give each arm a name of its own")
+        return self
 
 
 class ReleaseSettings(Config):

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from lextune.text.numerals import ORDINALS
+from lextune.text.numerals import ORDINAL_WORDS, ordinal
 
 PERPETUAL = "perpetual"
 NEAR = 150  # characters before a value in which a word says what it is
@@ -35,8 +35,7 @@ _MONTH = (
 )
 _BLANK = r"(?:\[(?:[^\w\[\]]|_)*+\]|(?<!_)_++|(?<![●•·…])[●•·…]++|(?<!\*)\*{2,}+|(?<!\.)\.{3,}+)"
 _BLANKS = rf"(?>{_BLANK}(?:\s*{_BLANK}){{0,20}})"  # bounded and atomic: forms have long rules of underscores
-_ORDINAL = "|".join(sorted(ORDINALS, key=len, reverse=True))
-_DAY = rf"\(?(?P<day>\d{{1,2}}|(?i:{_ORDINAL}))\s?(?:s\s?t|n\s?d|r\s?d|t\s?h)?\b\)?"  # "1s t": scanned text
+_DAY = rf"\(?(?P<day>\d{{1,2}}|(?i:{ORDINAL_WORDS}))\s?(?:s\s?t|n\s?d|r\s?d|t\s?h)?\b\)?"  # "1s t": scanned text
 _YEAR = rf"(?P<year>(?:1[6-9]|20)\d{{2}}(?!\d)|(?:19|20)\d?\s?{_BLANKS}|(?:19|20)\d?(?=\W*$))"
 _PART = rf"(?:\d{{1,2}}|{_BLANKS})"
 _ANY_YEAR = rf"(?:\d{{4}}(?!\d)|\d{{2,3}}{_BLANKS}|\d{{2}}(?!\d)|{_BLANKS})"
@@ -76,6 +75,7 @@ _START_CUE = re.compile(r"\b(?:effective|commenc\w*|begin\w*|start\w*|from|in fo
 _END_CUE = re.compile(
     r"\b(?:until|through|thru|up to|to|expir\w*|end(?:s|ed|ing)?|terminat\w*|conclud\w*)\b[^.;]{0,40}$", re.I
 )
+_ENDS_EFFECTIVE = re.compile(r"\b(?:terminat|expir|end)\w*[\s,]+(?:be\s+)?effective\b[^.;]{0,40}$", re.I)
 
 
 class FoundDate(NamedTuple):
@@ -193,7 +193,7 @@ def _start(text: str, dates: list[FoundDate]) -> str | None:
 
 
 def _end(text: str, dates: list[FoundDate]) -> str | None:
-    ends = _after(text, dates, _END_CUE)
+    ends = _named_end(text, dates)
     if ends is not None:
         return ends
     if is_perpetual(text):
@@ -202,11 +202,13 @@ def _end(text: str, dates: list[FoundDate]) -> str | None:
     return others[-1].stated if others and not _LENGTH.search(text) else None
 
 
-def _after(text: str, dates: list[FoundDate], cue: re.Pattern[str]) -> str | None:
-    """Return the first date that follows the cue, with no other date between them."""
+def _named_end(text: str, dates: list[FoundDate]) -> str | None:
+    """Return the first date that follows a word for an end, with no other date and no word for a start between them."""
     since = 0
     for date in dates:
-        if cue.search(text[max(since, date.start - NEAR) : date.start]):
+        before = text[max(since, date.start - NEAR) : date.start]
+        ends, starts = _END_CUE.search(before), _START_CUE.search(before)
+        if _ENDS_EFFECTIVE.search(before) or (ends and not (starts and starts.start() > ends.start())):
             return date.stated
         since = date.end
     return None
@@ -273,4 +275,4 @@ def _month(text: str) -> int | None:
 
 
 def _day(text: str) -> int | None:
-    return ORDINALS.get(text, _plain(text))
+    return ordinal(text) or _plain(text)

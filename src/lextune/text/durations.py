@@ -11,7 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from lextune.text.dates import END, NEAR, PERPETUAL, START, is_perpetual, one_of, read_date, readings, runs_until_ended
-from lextune.text.numerals import NUMBER_WORDS, ORDINALS, number
+from lextune.text.numerals import NUMBER_WORDS, ORDINAL_WORDS, number, ordinal
 
 DAYS = {
     "day": 1.0,
@@ -41,11 +41,11 @@ _PERIODIC = re.compile(
     r"\s+(?:basis|periods?|terms?|renewals?)|\b(?P<ly>annually|yearly|monthly|quarterly)\b",
     re.I,
 )
-_NTH = "|".join(sorted(ORDINALS, key=len, reverse=True))
 _ANNIVERSARY = re.compile(
-    rf"\b(?P<nth>{_NTH}|\d{{1,2}}(?=\s?[snrt]\s?[tdh]\b))[^\W\d]{{0,2}}\s*(?:\([^()]*\)\s*)?(?:year\s+)?anniversary",
+    rf"\b(?P<nth>{ORDINAL_WORDS}|\d{{1,2}}(?=\s?[snrt]\s?[tdh]\b))[^\W\d]{{0,2}}\s*(?:\([^()]*\)\s*)?(?:year\s+)?anniversary",
     re.I,
 )
+_IS_YEAR = re.compile(r"(?:19|20)\d\d")
 _SUCCESSIVE = re.compile(r"\bsucc?c?e?s{1,2}ive\b|\bconsecutive\b|\brenewals\b|\bsubsequent\b", re.I)
 _RENEWAL_FIELD, _NOTICE_FIELD = re.compile(r"renewal term|extension", re.I), re.compile(r"notice", re.I)
 _RENEWAL_CUE = re.compile(
@@ -181,7 +181,7 @@ def _end_of(start: str, duration: dict[str, Any]) -> str | None:
 
 
 def _ordinal(text: str) -> int:
-    return ORDINALS.get(text.lower()) or int(text)
+    return ordinal(text) or int(text)
 
 
 def _find(text: str) -> list[_Found]:
@@ -199,6 +199,8 @@ def _find(text: str) -> list[_Found]:
 
 def _read(match: re.Match[str]) -> _Found | None:
     value = number(match["words"] or match["digits"])
+    if match["digits"] and match["unit"].lower() == "year" and _IS_YEAR.fullmatch(match["digits"]):
+        return None  # "the 2019 calendar year"
     unit = match["unit"].lower().rstrip("s")
     if unit == "day" and re.search("business|working|banking", match["kind"], re.I):
         unit = "business day"

@@ -59,9 +59,8 @@ _ALIASES = {
     "Curacao": "Curaçao",
     "Czech Republic": "Czechia",
     "District of Columbia": "Washington D.C., Washington DC, Washington, D.C.",
-    "England and Wales": "England & Wales, England, Wales, English law, English laws",
-    "France": "French law, French laws",
-    "Germany": "Federal Republic of Germany, German law, German laws",
+    "England and Wales": "England & Wales, England, Wales",
+    "Germany": "Federal Republic of Germany",
     "Hong Kong": "Hong Kong SAR, Hong Kong Special Administrative Region",
     "Ivory Coast": "Côte d'Ivoire",
     "Macau": "Macao",
@@ -71,7 +70,6 @@ _ALIASES = {
     "Russia": "Russian Federation",
     "Slovakia": "Slovak Republic",
     "South Korea": "Republic of Korea, Korea",
-    "Switzerland": "Swiss law, Swiss laws",
     "Taiwan": "Republic of China, R.O.C.",
     "Turkey": "Türkiye, Turkiye",
     "United Arab Emirates": "U.A.E., UAE",
@@ -88,8 +86,17 @@ def _split(names: str) -> list[str]:
 PARENT = {state: country for country, states in _STATES.items() for state in _split(states)}
 """The country of each state, province or territory."""
 
+_ADJECTIVES = {
+    "Australia": "Australian", "Austria": "Austrian", "Belgium": "Belgian", "Brazil": "Brazilian", "Canada": "Canadian",
+    "China": "Chinese", "Denmark": "Danish", "England and Wales": "English", "Finland": "Finnish", "France": "French",
+    "Germany": "German", "Greece": "Greek", "India": "Indian", "Ireland": "Irish", "Israel": "Israeli",
+    "Italy": "Italian", "Japan": "Japanese", "Mexico": "Mexican", "Netherlands": "Dutch", "Norway": "Norwegian",
+    "Poland": "Polish", "Portugal": "Portuguese", "Russia": "Russian", "Scotland": "Scots", "South Korea": "Korean",
+    "Spain": "Spanish", "Sweden": "Swedish", "Switzerland": "Swiss", "Turkey": "Turkish",
+}  # fmt: skip
 _CANONICAL = {name.casefold(): name for name in (*PARENT, *_split(_COUNTRIES))}
 _CANONICAL |= {alias.casefold(): name for name, aliases in _ALIASES.items() for alias in _split(aliases)}
+_CANONICAL |= {f"{word} {law}".casefold(): name for name, word in _ADJECTIVES.items() for law in ("law", "laws")}
 
 
 def _pattern(names: Iterable[str]) -> re.Pattern[str]:
@@ -101,9 +108,9 @@ def _pattern(names: Iterable[str]) -> re.Pattern[str]:
 _PLACE = _pattern(_CANONICAL)
 _STOP = (
     r"without|conflicts?|exclu\w+|except\w*|courts?|venue|arbitrat\w+|notwithstanding|regardless|irrespective"
-    r"|submit\w*|residents?|convention|federal|applicable"
+    r"|submit\w*|residents?|convention|federal|applicable|actions?|suits?|proceedings?|brought|litigat\w+|corporation"
 )
-_CHOSEN = re.compile(rf"\blaws?\b(?:(?!\b(?:{_STOP})\b)[^;]){{0,90}}$", re.I)
+_CHOSEN = re.compile(rf"\blaws?\b(?:(?!\b(?:{_STOP})\b|\w{{4,}}\.\s+(?-i:[A-Z]))[^;]){{0,90}}$", re.I)
 _LAW_AFTER = re.compile(
     r"^(?:\s+(?:state|general|internal|substantive|contract|civil))*\s+laws?\b(?!\s+(?:rules|princip))", re.I
 )

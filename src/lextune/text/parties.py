@@ -20,7 +20,11 @@ _SUFFIX = (
     r"|Pty|PTY|Ltda|LTDA|GmbH|GMBH|AG|A\.G|S\.?A|S/A|S\.A\.S|S\.p\.A|S\.?r\.?l|SRL|SARL|S\.à r\.l|B\.?V|N\.?V"
     r"|Oy|AB|A/S|K\.K|Trust|TRUST|Fund|FUND|Bank|BANK)"
 )
-COMPANY_SUFFIX = re.compile(rf"(?<![\w.]){_SUFFIX}(?!\w)\.?(?:,?\s*(?:{_SUFFIX}|KG)(?!\w)\.?)*")
+_GOES_ON = (  # what of one name follows after its first suffix
+    rf"(?:,?\s*(?:{_SUFFIX}|KG|KGaA)(?!\w)\.?|\s*&\s*(?:Co|CO)\b\.?,?\s*KG(?:aA)?\b|,?\s*National Association\b"
+    r"|\s+(?:and|AND|&)\s+(?:Trust|TRUST)\b(?:\s+(?:Company|COMPANY|Co)\b\.?)?|\s+(?:and|&)\s+Savings Bank\b)"
+)
+COMPANY_SUFFIX = re.compile(rf"(?<![\w.]){_SUFFIX}(?!\w)\.?{_GOES_ON}*")
 _BETWEEN = re.compile(r"\b(?:by and between|by and among|between|among(?:st)?)\b:?", re.I)
 _TERM = re.compile(
     r"[(\[]\s*(?:[^()\[\]]*[\"“”„'‘’ʺ][^()\[\]]*"

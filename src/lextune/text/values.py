@@ -155,38 +155,70 @@ _SCALES = {
     "billion": 10**9,
     "bn": 10**9,
 }
-_AMOUNT = (
-    r"(?P<amount{0}>\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?)"
-    r"(?:\s*(?P<scale{0}>thousand|million|billion|mm|bn|[km])\b)?"
-)
+_NATIONS = {"canadian": "CAD", "australian": "AUD", "singapore": "SGD", "hong kong": "HKD", "new zealand": "NZD"}
+_NATIONS |= {"us": "USD", "u.s.": "USD", "united states": "USD"}
+_AMOUNT = r"(?P<amount{0}>\d(?:\d|[.,'’](?=\d))*)(?:\s*(?P<scale{0}>thousand|million|billion|mm|bn|[km])\b)?"
 _SIGN = "|".join(re.escape(sign) for sign in sorted(_SYMBOLS, key=len, reverse=True))
-_WORDS = "|".join(_NAMES)
+_WORDS = "|".join(_NAMES).replace("pound", r"pound(?!s?\s+(?:of|per)\b)")  # 20 pounds of steel are no money
+_NATION = "|".join(re.escape(name) for name in sorted(_NATIONS, key=len, reverse=True))
+_NAMED = rf"(?:(?P<nation{{0}}>{_NATION})\s*)?(?P<name{{0}}>{_WORDS})s?\b"
 _MONEY = re.compile(
     rf"(?P<sign>(?<![A-Za-z])(?:{_SIGN})|\b(?:{_CODES}))\s*\$?\s*{_AMOUNT.format(1)}"
-    rf"|(?<![\w.,/]){_AMOUNT.format(2)}\s*(?P<name>{_CODES}|(?:US|U\.S\.)?\s*(?:{_WORDS})s?)\b"
-    rf"|\b(?P<spelt>{NUMBER_WORDS})\s+(?P<unit>{_WORDS})s?\b",
+    rf"(?:\s*(?P<after>(?:{_CODES}|CDN)\b|\b(?:{_NATION})\b(?!\s*\$)))?"
+    rf"|(?<![\w.,/]){_AMOUNT.format(2)}\s*(?:(?P<code>{_CODES})\b|{_NAMED.format(2)})"
+    rf"|\b(?P<spelt>{NUMBER_WORDS})\s+{_NAMED.format(3)}",
     re.I,
 )
+_GROUPED = (  # an amount, what groups its digits, and what parts its cents
+    (re.compile(r"(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4}|\d{1,2}(?:,\d{2}){1,4},\d{3})(?:\.\d{1,6})?"), ",", "."),
+    (re.compile(r"\d{1,3}(?:\.\d{3}){2,4}|(?:\d{1,15}|\d{1,3}(?:\.\d{3}){1,4}),\d{1,2}"), ".", ","),
+    (re.compile(r"\d{1,3}(?:['’]\d{3}){1,4}(?:\.\d{1,2})?"), "'’", "."),
+)
+_DOT_GROUPS = frozenset({"EUR", "CHF", "BRL", "SEK", "NOK", "DKK"})
+_TWO_WAYS = re.compile(r"\d{1,3}\.\d{3}")
 
 
 def _read_money(text: str, _field: str) -> dict[str, Any] | None:
     match = _MONEY.search(text)
     if match is None:
         return None
+    currency = _currency(match)
     if match["spelt"]:
-        return {"amount": number(match["spelt"]), "currency": _NAMES[match["unit"].lower()]}
-    which, label = ("1", match["sign"]) if match["sign"] else ("2", match["name"])
-    amount = float(match[f"amount{which}"].replace(",", ""))
+        return {"amount": number(match["spelt"]), "currency": currency}
+    which = "1" if match["sign"] else "2"
+    amount = _amount(match[f"amount{which}"], currency)
+    if amount is None:
+        return None
     amount *= _SCALES.get((match[f"scale{which}"] or "").lower(), 1)
-    return {"amount": int(amount) if amount == int(amount) else amount, "currency": _currency(label)}
+    return {"amount": int(amount) if amount == int(amount) else amount, "currency": currency}
 
 
-def _currency(label: str) -> str:
-    word = label.upper()
-    if word in _SYMBOLS:
-        return _SYMBOLS[word]
-    name = re.sub(r"^(?:us|u\.s\.)\s*|s$", "", label.lower())
-    return _NAMES.get(name) or {"RMB": "CNY"}.get(word, word)
+def _amount(digits: str, currency: str) -> float | None:
+    """Return the amount, None where it cannot be told: `EUR 250.000` may be a quarter of a million, or 250."""
+    if currency in _DOT_GROUPS and _TWO_WAYS.fullmatch(digits):
+        return None
+    for pattern, groups, cents in _GROUPED:
+        if pattern.fullmatch(digits):
+            return float(re.sub(f"[{groups}]", "", digits).replace(cents, "."))
+    return None
+
+
+def _currency(match: re.Match[str]) -> str:
+    """Return the currency of an amount: a `$` is what a code or a country beside it says."""
+    if match["spelt"] or not match["sign"]:
+        if match["code"]:
+            return _code(match["code"])
+        which = "3" if match["spelt"] else "2"
+        nation, name = (match[f"nation{which}"] or "").lower(), match[f"name{which}"].lower()
+        return _NATIONS[nation] if nation and name == "dollar" else _NAMES[name]
+    if match["sign"] == "$" and match["after"]:
+        return _NATIONS.get(match["after"].lower()) or _code(match["after"])
+    sign = match["sign"].upper()
+    return _SYMBOLS.get(sign) or _code(sign)
+
+
+def _code(word: str) -> str:
+    return {"RMB": "CNY", "CDN": "CAD"}.get(word.upper(), word.upper())
 
 
 def _read_date(text: str, field: str) -> str | None:

@@ -74,6 +74,8 @@ def test_every_number_of_a_hand_marked_example(
     assert result["aupr"]["value"] == pytest.approx(2 / 3)
     assert result["precision_at_80_recall"]["value"] == 0.0
     assert result["ece"]["value"] == pytest.approx((0.1 + 0.2 + 0.6) / 3)
+    # three answers of confidence 0.9; two of the fields are there
+    assert (result["answer_ece"]["value"], result["answer_ece"]["n"]) == (pytest.approx(0.9 - 2 / 3), 3)
     # three answers, all of confidence 0.9: let through together, two of them are wrong
     assert (result["aurc"]["value"], result["aurc"]["n"]) == (pytest.approx(2 / 3), 3)
     assert result["valid_json_rate"]["value"] == pytest.approx(4 / 5)
@@ -85,9 +87,12 @@ def test_every_number_of_a_hand_marked_example(
     assert (result["n_documents"], result["n_not_assessed"]) == (2, 0)
 
 
+RATES = ("valid_json_rate", "grounded_rate", "invented_rate")
+
+
 def test_layout(documents: list[Document], predictions: list[Prediction], schema: Schema) -> None:
     result = score(documents, predictions, schema).as_json()
-    scores = {"aupr", "precision_at_80_recall", "ece", "aurc", "valid_json_rate", "grounded_rate", "invented_rate"}
+    scores = {"aupr", "precision_at_80_recall", "ece", "aurc", "answer_ece", *RATES}
     plain = {
         "n_documents",
         "n_not_assessed",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_interval_equals_a_plain_loop_over_resamples() -> None:
     bootstrap = Bootstrap(12, seed=7, rounds=200)
     score = bootstrap.score(counts, f1, n=12)
     values = []
-    for weights in bootstrap.weights:
+    for weights in draw(12, seed=7, rounds=200):
         rows = [tuple(counts[i]) for i in range(12) for _ in range(int(weights[i]))]
         values.append(plain_f1(rows))
     low, high = np.percentile(values, [2.5, 97.5])
@@ -77,6 +78,21 @@ def test_undefined_is_none_with_its_n_and_one_document_has_no_interval() -> None
     assert Bootstrap(1, seed=0).score(np.array([[1.0, 1.0, 0.0]]), f1, 2) == Score(pytest.approx(2 / 3), None, None, 2)
     assert percentiles(np.array([np.nan])) == (None, None)
     assert draw(0, seed=0, rounds=4).shape == (4, 0)
+
+
+def test_resamples_are_the_same_however_many_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = table(10, seed=1), table(10, seed=2)
+    whole = paired_test(a, b, f1, seed=4), Bootstrap(10, seed=3).score(a, f1, 10)
+    monkeypatch.setattr("lextune.expert.scoring.intervals.HELD", 70)  # seven resamples at a time
+    most = 0
+
+    def watched(sums: Any) -> Any:
+        nonlocal most
+        most = max(most, len(sums) if sums.ndim > 1 else 1)
+        return f1(sums)
+
+    assert (paired_test(a, b, watched, seed=4), Bootstrap(10, seed=3).score(a, watched, 10)) == whole
+    assert most == 7
 
 
 def test_resamples_without_a_value_are_left_out() -> None:

@@ -31,7 +31,7 @@ from lextune.expert.scoring.intervals import (
     paired_test,
     ratio,
 )
-from lextune.expert.scoring.pairs import Scored, grounded, not_assessed, scored
+from lextune.expert.scoring.pairs import Scored, Skipped, grounded, not_assessed, scored
 from lextune.expert.scoring.slices import TAGS, Slice, SliceScores, dimensions, score_slices
 
 
@@ -90,6 +90,7 @@ class Evaluation:
     aupr: Score
     precision_at_80_recall: Score
     ece: Score
+    answer_ece: Score
     aurc: Score
     valid_json_rate: Score
     grounded_rate: Score
@@ -114,6 +115,7 @@ def score(
     *,
     seed: int = 0,
     tags: Sequence[str] = TAGS,
+    skip: Skipped | None = None,
 ) -> Evaluation:
     """Mark predictions against labels.
 
@@ -123,11 +125,12 @@ def score(
         schema: the fields to score; pairs without a label or in `not_assessed` are not scored.
         seed: of the resamples behind the intervals.
         tags: names of the documents' tags that they are sliced by besides.
+        skip: pairs to leave out besides, as those that a system it stands beside did not assess.
 
     Raises:
         DataError: no documents, or documents and predictions do not match one to one.
     """
-    data = scored(documents, predictions, schema)
+    data = scored(documents, predictions, schema, skip=skip)
     n_documents, n_fields = len(data.documents), len(data.fields)
     bootstrap = Bootstrap(n_documents, seed=seed)
     judged = fields.counts(data.pairs, n_documents, n_fields)
@@ -148,6 +151,7 @@ def score(
         aupr=ranked["aupr"],
         precision_at_80_recall=ranked["precision"],
         ece=ranked["ece"],
+        answer_ece=bootstrap.score(ranking.answer_table(data.pairs, n_documents), ranking.ece, len(found.row)),
         aurc=bootstrap.of_weights(aurc(found), len(found.row)),
         valid_json_rate=rates["valid"],
         grounded_rate=rates["grounded"],

@@ -23,6 +23,7 @@ Statistic = Callable[[Array], Array]
 ROUNDS = 1_000
 PAIRED_ROUNDS = 10_000
 LEVEL = 0.95
+HELD = 20_000_000  # weights held at once: 160 MB
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Bootstrap:
 
     def __init__(self, n_documents: int, *, seed: int, rounds: int = ROUNDS) -> None:
         self.n_documents = n_documents
-        self.weights = draw(n_documents, seed=seed, rounds=rounds)
+        self._resampled = functools.partial(resampled, n_documents, seed=seed, rounds=rounds)
 
     def score(self, table: Array, statistic: Statistic, n: int) -> Score:
         """Return the metric `statistic` of the summed counts, with its interval.
@@ -89,18 +90,34 @@ class Bootstrap:
         """
         flat = table.reshape(len(table), -1)
         values = statistic(flat.sum(axis=0).reshape(table.shape[1:]))
-        resampled = statistic((self.weights @ flat).reshape(-1, *table.shape[1:]))
-        return [self._score(values[i], resampled[:, i], units) for i, units in enumerate(n)]
+        drawn = self._resampled(lambda weights: statistic((weights @ flat).reshape(-1, *table.shape[1:])))
+        return [self._score(values[i], drawn[:, i], units) for i, units in enumerate(n)]
 
     def of_weights(self, metric: Callable[[Array], Array], n: int) -> Score:
         """Return the score of a metric that takes weights (rounds x documents) and returns rounds values."""
-        return self._score(metric(np.ones((1, self.n_documents)))[0], metric(self.weights), n)
+        return self._score(metric(np.ones((1, self.n_documents)))[0], self._resampled(metric), n)
 
     def _score(self, value: np.float64, resampled: Array, n: int) -> Score:
         if np.isnan(value):
             return Score(None, None, None, n)
         low, high = percentiles(resampled) if self.n_documents > 1 else (None, None)
         return Score(float(value), low, high, n)
+
+
+def resampled(n_documents: int, metric: Callable[[Array], Array], *, seed: int, rounds: int) -> Array:
+    """Return a metric of every resample, in the order of `draw`, of which no more are held at a time than `HELD`.
+
+    Args:
+        n_documents: to draw from, and to draw.
+        metric: from weights (resamples x documents) to values (resamples, ...).
+        seed: of the resamples.
+        rounds: how many.
+    """
+    if n_documents * rounds <= HELD:
+        return metric(draw(n_documents, seed=seed, rounds=rounds))
+    generator, size = np.random.default_rng(seed), max(1, HELD // n_documents)
+    blocks = (_weights(generator, n_documents, min(size, rounds - start)) for start in range(0, rounds, size))
+    return np.concatenate([metric(block) for block in blocks])
 
 
 @functools.lru_cache(maxsize=2)
@@ -111,11 +128,14 @@ def draw(n_documents: int, *, seed: int, rounds: int) -> Array:
     """
     if n_documents == 0:
         return np.zeros((rounds, 0))
-    generator = np.random.default_rng(seed)
-    share = np.full(n_documents, 1.0 / n_documents)
-    weights = generator.multinomial(n_documents, share, size=rounds).astype(np.float64)
+    weights = _weights(np.random.default_rng(seed), n_documents, rounds)
     weights.flags.writeable = False
     return weights
+
+
+def _weights(generator: np.random.Generator, n_documents: int, rounds: int) -> Array:
+    share = np.full(n_documents, 1.0 / n_documents)
+    return generator.multinomial(n_documents, share, size=rounds).astype(np.float64)
 
 
 def percentiles(resampled: Array) -> tuple[float | None, float | None]:
@@ -151,9 +171,12 @@ def paired_test(a: Array, b: Array, statistic: Statistic, *, seed: int) -> Paire
     difference = float(statistic(a.sum(axis=0)) - statistic(b.sum(axis=0)))
     if np.isnan(difference):
         return PairedTest(None, None, None, None, len(a))
-    weights = draw(len(a), seed=seed, rounds=PAIRED_ROUNDS)
-    resampled = statistic(weights @ a) - statistic(weights @ b)
-    resampled = resampled[~np.isnan(resampled)]
-    sides = [(np.count_nonzero(side) + 1) / (len(resampled) + 1) for side in (resampled <= 0, resampled >= 0)]
-    low, high = percentiles(resampled) if len(a) > 1 else (None, None)
+
+    def differ(weights: Array) -> Array:
+        return np.asarray(statistic(weights @ a) - statistic(weights @ b))
+
+    drawn = resampled(len(a), differ, seed=seed, rounds=PAIRED_ROUNDS)
+    drawn = drawn[~np.isnan(drawn)]
+    sides = [(np.count_nonzero(side) + 1) / (len(drawn) + 1) for side in (drawn <= 0, drawn >= 0)]
+    low, high = percentiles(drawn) if len(a) > 1 else (None, None)
     return PairedTest(difference, low, high, min(1.0, 2.0 * float(min(sides))), len(a))

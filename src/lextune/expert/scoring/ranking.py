@@ -100,19 +100,30 @@ def curve(ranking: Ranking) -> tuple[Array, Array]:
 
 
 def calibration_table(ranking: Ranking) -> Array:
-    """Return documents x (bins x (predictions, confidence, right)), for `ece`."""
-    table = np.zeros((len(ranking.gold), BINS, 3))
-    bins = np.minimum((ranking.confidence * BINS).astype(np.intp), BINS - 1)
-    for column, values in enumerate((np.ones_like(ranking.miss), ranking.confidence, 1.0 - ranking.miss)):
-        np.add.at(table[:, :, column], (ranking.row, bins), values)
-    return table.reshape(len(table), -1)
+    """Return documents x (bins x (candidates, confidence, right)), for `ece`; right matches a gold part."""
+    return _binned(len(ranking.gold), ranking.row, ranking.confidence, 1.0 - ranking.miss)
+
+
+def answer_table(pairs: Sequence[Pair], n_documents: int) -> Array:
+    """Return documents x (bins x (answers, confidence, right)), for `ece`; right: the document states the field."""
+    given = [(pair.row, pair.answer.confidence, pair.label.present) for pair in pairs if pair.answer is not None]
+    row, confidence, stated = np.array(given, dtype=np.float64).reshape(-1, 3).T
+    return _binned(n_documents, row.astype(np.intp), confidence, stated)
+
+
+def _binned(n_documents: int, row: NDArray[np.intp], confidence: Array, right: Array) -> Array:
+    table = np.zeros((n_documents, BINS, 3))
+    bins = np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
+    for column, values in enumerate((np.ones_like(confidence), confidence, right)):
+        np.add.at(table[:, :, column], (row, bins), values)
+    return table.reshape(n_documents, -1)
 
 
 def ece(sums: Array) -> Array:
     """Expected calibration error of summed counts (..., bins x 3).
 
-    The mean over candidates of |share right - mean confidence| of their bin, ten bins of equal width; a
-    candidate is right if it matches a gold part. Source: Guo et al. 2017, arXiv 1706.04599.
+    The mean over what is counted of |share right - mean confidence| of its bin, ten bins of equal width. Source: Guo et
+    al. 2017, arXiv 1706.04599.
     """
     bins = sums.reshape(*sums.shape[:-1], BINS, 3)
     return ratio(np.abs(bins[..., 2] - bins[..., 1]).sum(axis=-1), bins[..., 0].sum(axis=-1))
