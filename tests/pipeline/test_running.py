@@ -207,8 +207,9 @@ def test_a_list_of_test_contracts_is_read_again_when_it_changes(go: Any, calls: 
     assert calls.take() == ["split"]
 
 
+@pytest.mark.parametrize("depth", ["", "@2"])
 def test_a_base_folder_with_other_weights_is_another_base(
-    go: Any, calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    go: Any, calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: str
 ) -> None:
     monkeypatch.setenv("LEXTUNE_CACHE", str(tmp_path / "cache"))
     base = tmp_path / "base"
@@ -216,10 +217,10 @@ def test_a_base_folder_with_other_weights_is_another_base(
     for name in ("tokenizer.json", "config.json"):
         (base / name).write_text("{}")
     (base / "model.safetensors").write_bytes(b"one")
-    go(changed(base=str(base)), until="linear")
+    go(changed(base=f"{base}{depth}"), until="linear")
     calls.take()
     (base / "model.safetensors").write_bytes(b"two!")
-    go(changed(base=str(base)), until="linear")
+    go(changed(base=f"{base}{depth}"), until="linear")
     assert calls.take() == ["examples", "preflight"], "the linear baseline reads the same examples"
 
 
@@ -302,7 +303,8 @@ def test_a_failed_stage_leaves_the_earlier_ones(go: Any, calls: Calls, tmp_path:
     calls.broken = "merge"
     with pytest.raises(RuntimeError, match="broken"):
         go()
-    assert not (tmp_path / "out" / "run.json").exists()
+    steps = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert list(steps) == ORDER[: ORDER.index("merge")], "what was trained is the run's, and it has no release"
     assert [p.name for p in (tmp_path / "out").iterdir() if "merge" in p.name] == []
     calls.take()
     calls.broken = None

@@ -11,6 +11,7 @@ import pytest
 from lextune.core.artifacts import Artifact, write_jsonl
 from lextune.core.records import Message
 from lextune.expert.head import Head
+from lextune.expert.merging import folded
 from lextune.expert.point import ChatExample
 from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, Binding, load_backbone, resolve_base, write_binding
@@ -39,9 +40,9 @@ def schema_file(tmp_path: Path) -> str:
 
 @pytest.fixture
 def make_adapter(base: Base, seal: Callable[..., Artifact]) -> Callable[..., Artifact]:
-    """Seal an adapter whose LoRA matrices are random, so that it changes every answer."""
+    """Seal what was trained: an adapter of random matrices, which changes every answer, or all weights of a model."""
 
-    def fill(folder: Path, strategy: str) -> None:
+    def fill(folder: Path, strategy: str, method: str) -> None:
         import torch
 
         with torch.random.fork_rng(devices=[]):
@@ -50,7 +51,7 @@ def make_adapter(base: Base, seal: Callable[..., Artifact]) -> Callable[..., Art
             for name, weights in model.named_parameters():
                 if "lora_B" in name:
                     torch.nn.init.normal_(weights, std=0.05)
-        model.save_pretrained(folder)
+        (folded(model) if method == "full" else model).save_pretrained(folder)
         if strategy == "tag":
             random = np.random.default_rng(5)
             Head(random.normal(size=(2, 128)).astype(np.float32), np.zeros(2, np.float32)).save(folder)
@@ -66,7 +67,7 @@ def make_adapter(base: Base, seal: Callable[..., Artifact]) -> Callable[..., Art
             ),
         )
 
-    return lambda strategy="tag": seal("adapter", lambda folder: fill(folder, strategy))
+    return lambda strategy="tag", method="lora": seal("adapter", lambda folder: fill(folder, strategy, method))
 
 
 @pytest.fixture

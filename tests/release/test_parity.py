@@ -43,8 +43,9 @@ def compared(
         file: str = "",
         perturb: Perturb | None = None,
         quantize: str | None = None,
+        method: str = "lora",
     ) -> dict[str, object]:
-        adapter = make_adapter(strategy)
+        adapter = make_adapter(strategy, method)
 
         def fill(folder: Path) -> None:
             merge(base.name, adapter.path, folder)
@@ -85,8 +86,9 @@ def _other_bias(tensors: dict[str, torch.Tensor]) -> None:
     tensors["bias"] += 1
 
 
-def test_a_faithful_merge_passes(compared: Callable[..., dict[str, object]]) -> None:
-    report = compared()
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_faithful_merge_passes(compared: Callable[..., dict[str, object]], method: str) -> None:
+    report = compared(method=method)
     assert report["passed"] is True
     assert report["reason"] == ""
     assert report["windows"] == 3

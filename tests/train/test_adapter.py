@@ -173,6 +173,12 @@ def test_all_weights_are_read_as_a_model(base: Base, tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in model.model.state_dict().items())
 
 
+def test_weights_that_were_all_trained_are_no_adapter_to_go_on_from(base: Base, tmp_path: Path) -> None:
+    _train(base, CONFIG.model_copy(update={"method": "full", **FAST, "lr": 2e-3}), tmp_path)
+    with pytest.raises(ModelError, match=r"all weights were trained there: .*\n  -> give it as the base"):
+        build_model(base, CONFIG.model_copy(update={"init_adapter": str(tmp_path)}))
+
+
 def test_an_adapter_is_trained_further(base: Base, tmp_path: Path) -> None:
     first, before = _train(base, CONFIG.model_copy(update=FAST), tmp_path / "first")
     more = {**FAST, "init_adapter": str(tmp_path / "first"), "lora": LoraSettings(r=4, alpha=8, dropout=0.2)}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from lextune.train.callbacks import BestKeeper, Journal, trainable
+from lextune.train.callbacks import BestKeeper, DivergedError, Journal, trainable
 from lextune.train.settings import TrainConfig
 
 
@@ -47,6 +47,15 @@ def test_the_weights_of_the_lowest_loss_are_put_back(tmp_path: Path) -> None:
     keeper.restore()
     assert model.weight.tolist() == [[2.0, 2.0]]
     assert model.bias.tolist() == [7.0]  # not trained, not kept
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    keeper = _keeper(_model(), tmp_path)
+    _evaluate(keeper, 1, 0.9)
+    with pytest.raises(DivergedError) as caught:
+        _evaluate(keeper, 2, float("nan"))
+    assert str(caught.value) == "train.lr: the loss is not a number at step 2\n  -> train with a lower one"
+    assert keeper.best() == {"step": 1, "eval_loss": 0.9}
 
 
 def test_a_metric_comes_before_the_loss_and_the_loss_breaks_ties(tmp_path: Path) -> None:

@@ -315,13 +315,17 @@ def test_a_document_is_in_one_part_only() -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
+        (
+            {"strategy": "point", "method": "qlora"},
+            r"dpo.loss: the loss kto computes the base in whole.*\n  -> use loss",
+        ),
         ({"strategy": "tag"}, r"dpo: dpo learns from what a model generates, .* generates nothing\n  -> use train"),
         ({"strategy": "point", "method": "full"}, r"dpo: dpo goes on from an adapter, .* there is none\n  -> use"),
     ],
 )
 def test_what_dpo_cannot_go_on_from_is_refused(train: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        dpo.check_train(TrainConfig(**train))
+        dpo.check_train(TrainConfig(**train), "kto")
 
 
 def test_the_stage_writes_an_adapter_bound_as_that_of_sft(

@@ -11,7 +11,7 @@ import pytest
 
 from lextune.core.artifacts import Artifact, write_atomic
 from lextune.core.errors import DataError
-from lextune.core.learnt import LEARNT_FILE, LOCK_FILE, TestLock, learnt_json, read_learnt
+from lextune.core.learnt import LEARNT_FILE, LOCK_FILE, TestLock, learnt_json, read_learnt, read_trained
 from lextune.train.going_on import write_learnt
 
 OWN = [f"{number:064x}" for number in range(16**63, 16**63 + 3 * 16**48, 16**48)]  # they differ in the digits kept
@@ -23,7 +23,7 @@ def split(seal: Callable[..., Artifact]) -> Artifact:
     """Three documents to learn from, and seven in the test."""
 
     def fill(folder: Path) -> None:
-        write_atomic(folder / LEARNT_FILE, learnt_json(OWN))
+        write_atomic(folder / LEARNT_FILE, learnt_json(OWN, OWN[:1]))
         texts = {f"contract {number}": digest for number, digest in enumerate(OTHERS[:7])}
         write_atomic(folder / LOCK_FILE, TestLock(sha256="ab", texts=texts).model_dump_json())
 
@@ -32,7 +32,7 @@ def split(seal: Callable[..., Artifact]) -> Artifact:
 
 def _earlier(folder: Path, *hashes: str) -> str:
     folder.mkdir()
-    write_atomic(folder / LEARNT_FILE, learnt_json(hashes))
+    write_atomic(folder / LEARNT_FILE, json.dumps({"texts": [digest[:16] for digest in hashes]}))  # as of old
     return str(folder)
 
 
@@ -56,6 +56,23 @@ def test_what_was_learnt_before_is_not_held_out(split: Artifact, tmp_path: Path)
         "  -> keep the seed, the split and the data that it was trained with, or train without init_adapter"
     )
     assert not (tmp_path / LEARNT_FILE).exists()
+
+
+def test_what_trained_before_does_not_choose_thresholds(split: Artifact, tmp_path: Path) -> None:
+    """OWN[0] is validation here; there it may have been validation too, and no more."""
+    earlier = Path(_earlier(tmp_path / "first", *OWN))
+    write_learnt(split, str(earlier), tmp_path, pytest.fail)
+    (earlier / LEARNT_FILE).write_text(learnt_json(OWN, OWN[:1]))
+    write_learnt(split, str(earlier), tmp_path, pytest.fail)
+    assert read_trained(tmp_path / LEARNT_FILE) == {digest[:16] for digest in OWN[1:]}
+    (earlier / LEARNT_FILE).write_text(learnt_json(OWN, OWN[1:]))
+    with pytest.raises(DataError) as caught:
+        write_learnt(split, str(earlier), tmp_path, pytest.fail)
+    assert str(caught.value) == (
+        f"train.init_adapter: {earlier}: the adapter to go on from was trained on 1 document of this validation, which "
+        "choose weights and thresholds\n"
+        "  -> keep the seed, the split and the data that it was trained with, or train without init_adapter"
+    )
 
 
 def test_an_adapter_that_does_not_say_is_warned_of(split: Artifact, tmp_path: Path) -> None:

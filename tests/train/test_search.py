@@ -126,6 +126,19 @@ def test_a_search_of_four_trials(
     assert again["best"]["eval_loss"] == chosen["objectives"]["loss"], "its settings give what it found"
 
 
+def test_a_study_of_another_adapter_is_another_study(
+    inputs: dict[str, Artifact], make_config: Callable[..., SearchConfig], tmp_path: Path
+) -> None:
+    config = make_config()
+    (tmp_path / "a").mkdir()
+    config = config.model_copy(update={"train": TRAIN.model_copy(update={"init_adapter": str(tmp_path / "a")})})
+    keys = set()
+    for weights in (b"one", b"two", b"one"):
+        (tmp_path / "a" / "adapter_model.safetensors").write_bytes(weights)
+        keys.add(search._key(config, inputs, 0))
+    assert len(keys) == 2
+
+
 def test_two_objectives_give_a_pareto_set(
     make_config: Callable[..., SearchConfig],
     inputs: dict[str, Artifact],

@@ -43,7 +43,7 @@ def test_warmup_never_takes_the_whole_run(tmp_path: Path, steps: int, warmup: fl
 def test_the_trainers_arguments(tmp_path: Path) -> None:
     arguments = trainer_arguments(TrainConfig(evaluations=4, weight_decay=0.1), tmp_path, seed=7, steps=90)
     assert arguments["max_steps"] == 90
-    assert arguments["eval_steps"] == 22
+    assert arguments["eval_steps"] == 23, "four times, the last of them at the end"
     assert arguments["seed"] == arguments["data_seed"] == 7
     assert arguments["output_dir"] == str(tmp_path / "checkpoints")
     assert arguments["report_to"] == []
@@ -120,12 +120,12 @@ def test_a_run_in_vain_stops_and_a_resume_trains_no_further(
     )
     run = RunOptions(3, metric=lambda module: next(scores))
     stopped = train_tag(base, windows, FIELDS, config, tmp_path, run)
-    assert stopped["steps"] == 4 < 15
-    assert stopped["best"] == {"step": 2, "eval_loss": stopped["best"]["eval_loss"], "eval_metric": 0.7}
+    assert stopped["steps"] == 8 < 15
+    assert stopped["best"] == {"step": 4, "eval_loss": stopped["best"]["eval_loss"], "eval_metric": 0.7}
     weights = _weights(tmp_path)
     monkeypatch.setattr("lextune.train.trainer.StepTrainer.train", _must_not)
     again = train_tag(base, windows, FIELDS, config, tmp_path, run)
-    assert (again["resumed_from"], again["steps"], again["best"]) == ("checkpoint-4", 4, stopped["best"])
+    assert (again["resumed_from"], again["steps"], again["best"]) == ("checkpoint-8", 8, stopped["best"])
     assert all(torch.equal(value, _weights(tmp_path)[name]) for name, value in weights.items())
 
 

@@ -40,13 +40,33 @@ def read_lock(split: Artifact) -> TestLock | None:
     return TestLock.model_validate_json(split.file(LOCK_FILE).read_bytes())
 
 
-def learnt_json(hashes: Iterable[str]) -> str:
-    """Return what `learnt_from.json` holds of documents with these hashes: the first digits of each."""
-    return json.dumps({"texts": sorted({digest[:LEARNT_DIGITS] for digest in hashes})}, indent=0)
+def learnt_json(hashes: Iterable[str], tuned: Iterable[str] = ()) -> str:
+    """Return what `learnt_from.json` holds of documents with these hashes: the first digits of each.
+
+    Args:
+        hashes: of all of them.
+        tuned: of those that trained nothing, and chose weights and thresholds.
+    """
+    kept = {"texts": hashes, "tuned": tuned}
+    return json.dumps(
+        {name: sorted({digest[:LEARNT_DIGITS] for digest in each}) for name, each in kept.items()}, indent=0
+    )
 
 
 def read_learnt(file: Path) -> frozenset[str]:
     """Return the first digits of the hashes in a file of `learnt_json`; none where there is no file."""
-    if not file.is_file():
-        return frozenset()
-    return frozenset(json.loads(file.read_text(encoding="utf-8"))["texts"])
+    return frozenset(_kept(file).get("texts", ()))
+
+
+def read_tuned(file: Path) -> frozenset[str]:
+    """Return those of `read_learnt` that trained nothing; none where the file does not say which."""
+    return frozenset(_kept(file).get("tuned", ()))
+
+
+def read_trained(file: Path) -> frozenset[str]:
+    """Return those of `read_learnt` that were trained on; none where the file does not say which."""
+    return read_learnt(file) - read_tuned(file) if "tuned" in _kept(file) else frozenset()
+
+
+def _kept(file: Path) -> dict[str, list[str]]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}

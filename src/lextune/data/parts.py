@@ -70,7 +70,9 @@ def write_split(documents: Path, config: SplitConfig, out: Path) -> dict[str, An
     write_jsonl(out / "drops.jsonl", left_out(items, assignment))
     write_atomic(out / "assignment.json", json.dumps(assignment, indent=0, sort_keys=True))
     write_atomic(out / LOCK_FILE, lock.model_dump_json(indent=0))
-    write_atomic(out / LEARNT_FILE, learnt_json(d for name, d in hashes.items() if assignment[name] != "test"))
+    learnt = [digest for name, digest in hashes.items() if assignment[name] != "test"]
+    tuned = [digest for name, digest in hashes.items() if assignment[name] == "validation"]
+    write_atomic(out / LEARNT_FILE, learnt_json(learnt, tuned))
     return {
         "documents": {name: cards[name]["n"] for name in SPLITS},
         "families": [[ids[i] for i in family] for family in near.repeated()],

@@ -234,7 +234,7 @@ def _check_filled(assignment: Mapping[str, Split], config: SplitConfig) -> None:
         raise DataError(
             f"too few documents: the part {empty[0]!r} is empty",
             where="split",
-            do=f"bring more documents, or set split.{empty[0]}: 0",
+            do="bring more documents" + (", or set split.test: 0" if empty[0] == "test" else ""),
         )
     for part in SPLITS:
         size = wanted[part]

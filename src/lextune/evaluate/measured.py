@@ -11,6 +11,7 @@ from lextune.core.artifacts import MANIFEST, Artifact
 from lextune.core.errors import ArtifactError, DataError
 
 EVALUATION, METRICS = "evaluation.json", "metrics.json"
+RUN_NOTE = "run.json"
 
 
 class Measured(NamedTuple):
@@ -25,8 +26,8 @@ def find_measured(path: Path) -> Measured:
     """Return the evaluation that a path names.
 
     Args:
-        path: a run's folder (its newest evaluation is taken), an evaluation's or a release's folder, or a file
-            `evaluation.json` or `metrics.json`.
+        path: a run's folder (the evaluation of its recipe as last run is taken), an evaluation's or a release's folder,
+            or a file `evaluation.json` or `metrics.json`.
 
     Raises:
         ArtifactError: there is none, or it is damaged.
@@ -51,12 +52,12 @@ def find_measured(path: Path) -> Measured:
 
 
 def newest_evaluation(run: Path) -> Artifact:
-    """Return the newest evaluation in a run's folder.
+    """Return the evaluation that a run's folder stands for: that of its recipe as last run, else the newest.
 
     Raises:
         ArtifactError: there is none.
     """
-    found = _newest(run, "score")
+    found = _last_run(run, "score") or _newest(run, "score")
     if found is None:
         raise ArtifactError(
             "no evaluation here" if run.is_dir() else "no such folder",
@@ -67,8 +68,8 @@ def newest_evaluation(run: Path) -> Artifact:
 
 
 def newest_limits(run: Path) -> dict[str, Any] | None:
-    """Return the limits that the recipe of a run had when its gate was last asked, None where it never was."""
-    found = _newest(run, "gate")
+    """Return the limits of a run's recipe as last run, None where its gate was never asked."""
+    found = _last_run(run, "gate") or _newest(run, "gate")
     return None if found is None else dict(found.manifest.config["gate"])
 
 
@@ -85,6 +86,15 @@ def parent(artifact: Artifact, name: str) -> Artifact | None:
     except ArtifactError:
         return None
     return found if found is not None and found.hash == artifact.manifest.inputs[name] else None
+
+
+def _last_run(run: Path, stage: str) -> Artifact | None:
+    """Return what a stage of the recipe made as it was last run, None where that is not known."""
+    try:
+        name = json.loads((run / RUN_NOTE).read_text(encoding="utf-8"))[stage]
+        return Artifact.open(run / str(name))
+    except (OSError, ValueError, KeyError, TypeError, ArtifactError):
+        return None
 
 
 def _newest(run: Path, stage: str, weights: str | None = None) -> Artifact | None:

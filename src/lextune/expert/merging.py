@@ -8,16 +8,18 @@ from typing import Any
 
 from lextune.core.artifacts import write_atomic
 from lextune.expert.head import HEAD_FILE
-from lextune.expert.weights import ADAPTER_CONFIG, check_binding, load_backbone, resolve_base
+from lextune.expert.weights import load_trained, read_binding, resolve_base
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def folded(model: Any) -> Any:
-    """Return the base of a PEFT model with its adapter folded in.
+    """Return the base of a PEFT model with its adapter folded in; another model as it is.
 
     Products are computed in float64: processors add in different orders, and all must round to the same weights.
     """
+    if not hasattr(model, "peft_config"):
+        return model
     for name, parameter in model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.double()
@@ -36,18 +38,13 @@ def merge(base_name: str, adapter: Path, out: Path) -> None:
         ModelError: the adapter was trained on another base.
     """
     import torch
-    from peft import PeftModel
 
     base = resolve_base(base_name)
-    binding = check_binding(adapter, base)
-    if (adapter / ADAPTER_CONFIG).is_file():
-        model = folded(PeftModel.from_pretrained(load_backbone(base, dtype="float32"), adapter))
-    else:
-        model = load_backbone(base.model_copy(update={"path": adapter}), dtype="float32")
+    model = folded(load_trained(base, adapter, dtype="float32"))
     model.to(torch.bfloat16).save_pretrained(out)
     for name in TOKENIZER_FILES:
         if (base.path / name).is_file():
             shutil.copyfile(base.path / name, out / name)
     if (adapter / HEAD_FILE).is_file():
         shutil.copyfile(adapter / HEAD_FILE, out / HEAD_FILE)
-    write_atomic(out / "model.json", binding.model_dump_json(indent=1))
+    write_atomic(out / "model.json", read_binding(adapter).model_dump_json(indent=1))

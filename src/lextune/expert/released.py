@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lextune.core.artifacts import Artifact
+from lextune.core.artifacts import Artifact, sha256_file
 from lextune.core.errors import ArtifactError, MachineError
 from lextune.core.learnt import LEARNT_FILE
 from lextune.expert.answering import Expert, Identity
@@ -17,6 +17,7 @@ from lextune.expert.cleaned import CleanedExpert, behind_cleaning
 from lextune.expert.compact import ADAPTER, KIND, NOTE, bundled, unpack
 from lextune.expert.schema import load_schema
 from lextune.expert.thresholds import THRESHOLDS_FILE, Thresholds
+from lextune.expert.weights import ADAPTER_WEIGHTS
 from lextune.expert.windowing import WindowConfig
 from lextune.expert.writing import WritingExpert
 from lextune.text.cleaning import CleanOptions
@@ -74,6 +75,12 @@ def find_adapter(name: str) -> Path:
     if made is None:
         raise ArtifactError("this run has trained nothing yet", where=str(path), do="run its recipe with --until sft")
     return path / str(made)
+
+
+def adapter_hash(name: str) -> str | None:
+    """Return the hash of the weights of an adapter (see `find_adapter`), None where it has none."""
+    weights = find_adapter(name) / ADAPTER_WEIGHTS
+    return sha256_file(weights) if weights.is_file() else None
 
 
 def learnt_file(adapter: Path) -> Path:

@@ -279,6 +279,20 @@ def check_binding(folder: Path, base: Base) -> Binding:
     return binding
 
 
+def load_trained(base: Base, trained: Path, *, dtype: str) -> Any:
+    """Load what was trained: a base under its PEFT adapter, or, where all weights were trained, these.
+
+    Raises:
+        ModelError: it was trained on another base.
+    """
+    check_binding(trained, base)
+    if not (trained / ADAPTER_CONFIG).is_file():
+        return load_backbone(base.model_copy(update={"path": trained}), dtype=dtype)
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(load_backbone(base, dtype=dtype), trained)
+
+
 def load_backbone(base: Base, *, dtype: str = "bfloat16", head: bool = True) -> Any:
     """Load a base with transformers: a causal language model, or (head=False) its backbone alone.
 

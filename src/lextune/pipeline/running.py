@@ -19,8 +19,9 @@ from lextune.core.provenance import code_revision, package_versions
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Stage
 from lextune.data.sources import find_source, fingerprint
-from lextune.expert.released import find_adapter, find_release
-from lextune.expert.weights import ADAPTER_WEIGHTS, resolve_base
+from lextune.expert.depth import split_depth
+from lextune.expert.released import adapter_hash, find_release
+from lextune.expert.weights import resolve_base
 from lextune.pipeline.recipe import Recipe
 from lextune.pipeline.table import Step, check_range, plan
 
@@ -87,15 +88,17 @@ def run(  # noqa: PLR0913 - the options of the command, each by name
     calls = _Calls(progress, note, starting)
     with one_at_a_time(out, "wait for it, or choose another folder with --out"):
         again = False
-        for step in steps:
-            again = again or step.stage.name == start
-            finished = _step(step, recipe, store, done, again=again, options=options, calls=calls)
-            done[step.stage.name] = finished
-            if step.stage.name == until:
-                break
-        made = {name: each.artifact for name, each in done.items()}
-        current = _still_current(steps[len(made) :], recipe, store, made)
-        write_atomic(out / "run.json", json.dumps({n: a.path.name for n, a in current.items()}, indent=1))
+        try:
+            for step in steps:
+                again = again or step.stage.name == start
+                finished = _step(step, recipe, store, done, again=again, options=options, calls=calls)
+                done[step.stage.name] = finished
+                if step.stage.name == until:
+                    break
+        finally:  # a run that was refused halfway is that far too: what an earlier recipe made is not its result
+            made = {name: each.artifact for name, each in done.items()}
+            current = _still_current(steps[len(made) :], recipe, store, made)
+            write_atomic(out / "run.json", json.dumps({n: a.path.name for n, a in current.items()}, indent=1))
     return list(done.values())
 
 
@@ -171,13 +174,14 @@ def _named_files(config: Config) -> dict[str, str]:
     named: dict[str, Any] = {what: _setting(config, *names) for what, names in NAMED.items()}
     found = {what: sha256_file(Path(path)) for what, path in named.items() if path and Path(path).is_file()}
     base, train = _setting(config, "base"), _setting(config, "train")
-    if base is not None and Path(base).is_dir():
-        model = resolve_base(base)
+    whole, *_ = split_depth(base or "") or (base,)
+    if whole is not None and Path(whole).is_dir():
+        model = resolve_base(whole)
         found["base weights"], found["base tokenizer"] = model.weights_sha256, model.tokenizer_sha256
     if train is not None and train.init_adapter is not None:
-        weights = find_adapter(train.init_adapter) / ADAPTER_WEIGHTS
-        if weights.is_file():
-            found["init adapter"] = sha256_file(weights)
+        adapter = adapter_hash(train.init_adapter)
+        if adapter is not None:
+            found["init adapter"] = adapter
     for name, folder in (_setting(config, "releases") or {}).items():
         found[f"release {name}"] = Artifact.open(find_release(folder), kind="release").hash
     return found

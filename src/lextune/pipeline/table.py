@@ -128,7 +128,7 @@ def plan(recipe: Recipe, source_fingerprint: str, *, searching: bool = False) ->
     get_task(recipe.task).check_strategy(recipe.train.strategy)
     check_mix(recipe.mix, recipe.train.strategy)
     if recipe.dpo is not None:
-        dpo.check_train(recipe.train)
+        dpo.check_train(recipe.train, recipe.dpo.loss)
     if get_task(recipe.task).rows:
         _check_rows(recipe)
     load_schema(recipe.schema_name)

@@ -12,7 +12,7 @@ from typing import Any
 
 from lextune.core.errors import MachineError, ModelError
 from lextune.expert.released import find_adapter
-from lextune.expert.weights import Base, check_binding, load_backbone
+from lextune.expert.weights import ADAPTER_CONFIG, Base, check_binding, load_backbone
 from lextune.train.kernels import LoraLinear, use_segments
 from lextune.train.settings import LoraSettings, TrainConfig
 from lextune.train.team import sharding
@@ -89,6 +89,12 @@ def _continue(model: Any, base: Base, config: TrainConfig) -> Any:
 
     folder = find_adapter(str(config.init_adapter))
     check_binding(folder, base)
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise ModelError(
+            "all weights were trained there: this is a model, and no adapter",
+            where=f"train.init_adapter: {folder}",
+            do="give it as the base",
+        )
     found, asked = LoraConfig.from_pretrained(folder), config.lora
     found.lora_dropout, found.inference_mode = asked.dropout, False
     differs = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from lextune.core.artifacts import write_atomic
+from lextune.core.errors import ModelError
 from lextune.train.distributed import settle, trainable
 from lextune.train.runs import JOURNAL, Report
 from lextune.train.settings import TrainConfig
@@ -36,6 +38,8 @@ class Journal(TrainerCallback):  # type: ignore[misc]
     def take(self, history: list[dict[str, float]]) -> None:
         """Begin with what an earlier process logged."""
         self._history = [entry for entry in history if "train_runtime" not in entry]
+        if leads():
+            write_atomic(self._path, "".join(f"{json.dumps(each)}\n" for each in self._history))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Keep a log; report a training loss."""
@@ -43,7 +47,8 @@ class Journal(TrainerCallback):  # type: ignore[misc]
             return
         seconds = round(time.time() - self._started, 1)
         self._history.append({"step": state.global_step, "seconds": seconds, **logs})
-        write_atomic(self._path, "".join(f"{json.dumps(each)}\n" for each in self._history))
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{json.dumps(self._history[-1])}\n")
         if self._report is not None and "loss" in logs:
             self._report(state.global_step, self._steps, logs)
 
@@ -56,6 +61,10 @@ class Journal(TrainerCallback):  # type: ignore[misc]
                 if name not in ("step", "epoch", "seconds"):
                     out.setdefault(names.get(name, name), []).append({"step": entry["step"], "value": value})
         return out
+
+
+class DivergedError(ModelError):
+    """A training whose loss is no number any more."""
 
 
 class BestKeeper(TrainerCallback):  # type: ignore[misc]
@@ -83,9 +92,17 @@ class BestKeeper(TrainerCallback):  # type: ignore[misc]
         return {"eval_metric": agree(self._metric(self._model) if leads() else None)}
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
-        """Keep the weights where the evaluation is the best so far; stop where `patience` is at its end."""
+        """Keep the weights where the evaluation is the best so far; stop where `patience` is at its end.
+
+        Raises:
+            DivergedError: the loss is not a number.
+        """
         from safetensors.torch import save
 
+        if not math.isfinite(metrics.get("eval_loss", 0.0)):
+            raise DivergedError(
+                f"the loss is not a number at step {state.global_step}", where="train.lr", do="train with a lower one"
+            )
         found: dict[str, float] = {n: metrics[n] for n in ("eval_loss", "eval_metric") if n in metrics}
         if self._best is None or _better(found, self._best):
             self._best = {"step": state.global_step, **found}

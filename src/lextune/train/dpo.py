@@ -25,7 +25,7 @@ from lextune.expert.templates import Codec
 from lextune.expert.weights import Base, check_binding, resolve_base, write_binding
 from lextune.train.batches import Pass, Row, divide, packed, padded
 from lextune.train.chat import fitting
-from lextune.train.dpo_settings import DpoSettings
+from lextune.train.dpo_settings import TRL_LOSSES, DpoSettings
 from lextune.train.preferences import Pair
 from lextune.train.runs import Passes, Prepared, RunOptions
 from lextune.train.settings import TrainConfig
@@ -59,12 +59,18 @@ class Setup(NamedTuple):
     """The loss."""
 
 
-def check_train(train: TrainConfig) -> None:
-    """Refuse training settings that DPO cannot go on from.
+def check_train(train: TrainConfig, loss: str) -> None:
+    """Refuse training settings that DPO, or its kin, cannot go on from.
 
     Raises:
-        RecipeError: the strategy generates nothing, or there is no adapter.
+        RecipeError: the strategy generates nothing, there is no adapter, or the loss is not computed in 4 bits.
     """
+    if train.method == "qlora" and loss in TRL_LOSSES:
+        raise RecipeError(
+            f"the loss {loss} computes the base in whole, and with method qlora it was trained in 4 bits",
+            where="dpo.loss",
+            do="use loss: sigmoid, or train.method: lora",
+        )
     if train.strategy == "tag":
         raise RecipeError(
             "dpo learns from what a model generates, and the strategy tag generates nothing",
@@ -264,7 +270,7 @@ def train_dpo(setup: Setup, pairs: dict[str, list[Pair]], out: Path, run: RunOpt
         DataError: no pair of a part fits into `max_tokens`.
         ModelError: the adapter is of another base, or the reference is of another adapter.
     """
-    if setup.settings.loss in ("kto", "orpo"):
+    if setup.settings.loss in TRL_LOSSES:
         from lextune.train.trl_losses import train_by_trl
 
         return train_by_trl(setup, pairs, out, run)

@@ -9,6 +9,7 @@ from pydantic import Field
 from lextune.core.recipe import Config
 
 Loss = Literal["sigmoid", "ipo", "kto", "orpo"]
+TRL_LOSSES = ("kto", "orpo")  # that TRL's trainers compute
 
 
 class PairSettings(Config):

@@ -151,8 +151,8 @@ class Verdict(NamedTuple):
 
 
 def _evaluations(steps: int, config: TrainConfig) -> int:
-    """Return how often a run is evaluated."""
-    return steps // max(1, steps // config.evaluations)
+    """Return how often a run is evaluated: at its end, too."""
+    return math.ceil(steps / math.ceil(steps / config.evaluations))
 
 
 def _step_seconds(groups: list[dict[str, Any]]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from lextune.core.artifacts import Artifact, write_atomic
 from lextune.core.counts import counted
 from lextune.core.errors import DataError, ModelError, shorten
-from lextune.core.learnt import LEARNT_FILE, learnt_json, read_learnt, read_lock
+from lextune.core.learnt import LEARNT_FILE, learnt_json, read_learnt, read_lock, read_trained, read_tuned
 from lextune.core.mistakes import first_five
 from lextune.expert.head import HEAD_FILE, Head
 from lextune.expert.released import find_adapter, learnt_file
@@ -17,6 +17,7 @@ from lextune.expert.weights import read_binding
 from lextune.train.settings import TrainConfig
 
 SETTING = "train.init_adapter"
+KEEP = "keep the seed, the split and the data that it was trained with, or train without init_adapter"
 
 
 def write_learnt(split: Artifact, earlier: str | None, out: Path, warn: Callable[[str], None]) -> None:
@@ -30,24 +31,29 @@ def write_learnt(split: Artifact, earlier: str | None, out: Path, warn: Callable
 
     Raises:
         ArtifactError: there is no such adapter.
-        DataError: it learnt from documents that are held out here; the message has their number and the first five.
+        DataError: it learnt from documents that are held out here (the message has their number and the first five), or
+            was trained on some that choose weights and thresholds here.
     """
-    known: frozenset[str] = frozenset()
+    own = split.path / LEARNT_FILE
+    known, tuned = read_learnt(own), read_tuned(own)
     if earlier is not None:
         file = learnt_file(find_adapter(earlier))
         if not file.is_file():
             warn(f"{SETTING}: {earlier} does not say what it learnt from, and may know what is held out here")
-        known = read_learnt(file)
-        lock = read_lock(split)
-        held_out = lock.among(known) if lock else []
+        lock, trained = read_lock(split), read_trained(file)
+        held_out = lock.among(read_learnt(file)) if lock else []
         if held_out:
             what = f"the adapter to go on from has learnt from {counted(len(held_out), 'document')} of this test"
             raise DataError(
                 "\n".join([what, *first_five([shorten(name, 60) for name in held_out])]),
                 where=f"{SETTING}: {earlier}",
-                do="keep the seed, the split and the data that it was trained with, or train without init_adapter",
+                do=KEEP,
             )
-    write_atomic(out / LEARNT_FILE, learnt_json(known | read_learnt(split.path / LEARNT_FILE)))
+        if seen := len(tuned & trained):
+            what = f"the adapter to go on from was trained on {counted(seen, 'document')} of this validation"
+            raise DataError(f"{what}, which choose weights and thresholds", where=f"{SETTING}: {earlier}", do=KEEP)
+        known, tuned = known | read_learnt(file), (tuned | read_tuned(file)) - (known - tuned)
+    write_atomic(out / LEARNT_FILE, learnt_json(known, tuned))
 
 
 def take_head(model: Any, fields: Sequence[str], config: TrainConfig) -> None:

@@ -20,6 +20,7 @@ from lextune.core.counts import counted
 from lextune.core.errors import MachineError
 from lextune.core.parallel import cores
 from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.expert.released import adapter_hash
 from lextune.expert.weights import resolve_base
 from lextune.train.search_settings import SearchSettings
 from lextune.train.stages import SftConfig
@@ -94,7 +95,8 @@ def _key(config: SearchConfig, inputs: Inputs, seed: int) -> str:
     settings = config.model_dump(mode="json")
     settings["search"] = {name: value for name, value in settings["search"].items() if name not in LATER}
     read = {name: artifact.hash for name, artifact in inputs.items() if name != "preflight"}
-    return sha256_json([VERSION, settings, seed, read, resolve_base(config.base).weights_sha256])
+    begun = config.train.init_adapter and adapter_hash(config.train.init_adapter)
+    return sha256_json([VERSION, settings, seed, read, resolve_base(config.base).weights_sha256, begun])
 
 
 def visible_gpus() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from lextune.core.artifacts import Artifact, read_jsonl, write_atomic
+from lextune.core.errors import DataError
 from lextune.core.recipe import Config
 from lextune.core.records import Document
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -119,6 +120,12 @@ def run_preflight(config: PreflightConfig, inputs: Inputs, out: Path, context: C
     codec = Codec(base.path)
     strategy = config.train.strategy
     examples = read_examples(inputs["examples"], config.train, schema, context.seed)
+    if not examples["validation"]:
+        raise DataError(
+            "no validation example: nothing chooses the best weights and the thresholds",
+            where="split.validation",
+            do="hold some documents out for it",
+        )
     check = check_windows if strategy == "tag" else check_chat
     found = check(examples["train"], codec, config.train)
     found |= {
@@ -196,6 +203,8 @@ def run_sft(config: SftConfig, inputs: Inputs, out: Path, context: Context) -> S
     check_trackers(config.train.report_to)
     if "split" in inputs:
         write_learnt(inputs["split"], config.train.init_adapter, out, context.warn)
+        if config.train.init_adapter is not None and inputs["examples"].manifest.stage == "keep_out":
+            context.warn("train.init_adapter: it may have learnt what dpo keeps out; its mistakes there are fewer")
     base, schema = resolve_base(config.base), load_schema(config.schema_name)
     strategy = config.train.strategy
     examples = read_examples(inputs["examples"], config.train, schema, context.seed)

@@ -202,7 +202,7 @@ def trainer_arguments(config: TrainConfig, out: Path, *, seed: int, steps: int) 
         "max_grad_norm": 1.0,
         "logging_steps": max(1, min(10, steps // 10)),
         "eval_strategy": "steps",
-        "eval_steps": max(1, steps // config.evaluations),
+        "eval_steps": math.ceil(steps / config.evaluations),
         "save_strategy": "steps",
         "save_steps": config.checkpoint_steps,
         "use_cpu": not gpu,

@@ -19,6 +19,7 @@ from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
 from lextune.expert.weights import resolve_base
 from lextune.train.calibrate import trained_fields
+from lextune.train.callbacks import DivergedError
 from lextune.train.forgetting import GeneralAbility
 from lextune.train.runs import RunOptions
 from lextune.train.search_settings import changed
@@ -58,6 +59,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             raise HopelessError
 
 
+DIVERGED = "the loss is not a number"
+
+
 class Trials:
     """Runs trials one after another, on one machine and GPU.
 
@@ -87,6 +91,8 @@ class Trials:
         except HopelessError:
             trial.set_user_attr("seconds", round(time.perf_counter() - started, 1))
             self._study.tell(trial, pruned=True)
+        except DivergedError:
+            self._fail(trial, DIVERGED)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -96,7 +102,7 @@ class Trials:
             if all(map(math.isfinite, values)):
                 self._study.tell(trial, values)
             else:
-                self._fail(trial, "the loss is not a number")
+                self._fail(trial, DIVERGED)
         shutil.rmtree(folder / SCRATCH, ignore_errors=True)
         gc.collect()
         if torch.cuda.is_available():

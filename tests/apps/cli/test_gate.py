@@ -46,13 +46,16 @@ def test_limits_that_are_held(cli: Callable[..., Any], run: Path) -> None:
     found = cli("gate", run, "--set", "gate.f1_at_least=0.7")
     assert (found.code, found.err) == (0, "")
     assert "field F1 is 0.800: at least 0.700" in found.out
-    (kept,) = run.glob("gate-*")
+    (kept,) = run.glob("tried-gate-*")
     verdict = Artifact.open(kept, kind="verdict").json("verdict.json")
     assert f"verdict: pass, of the weights {verdict['weights'][:12]} ({kept})" in found.out
     assert Artifact.open(kept).manifest.parents["evaluation"] == next(run.glob("score-*")).name
-    again = cli("gate", run)  # the limits are those of the last time
+    again = cli("gate", run, "--set", "gate.f1_at_least=0.7")
     assert (again.code, again.out) == (0, found.out)
-    assert len(list(run.glob("gate-*"))) == 1
+    assert len(list(run.glob("tried-gate-*"))) == 1
+    forgotten = cli("gate", run)
+    assert forgotten.code == 2
+    assert "no limits are known" in forgotten.err
 
 
 def test_a_limit_that_is_not_held_is_exit_1_with_the_reasons(cli: Callable[..., Any], run: Path) -> None:
@@ -68,7 +71,7 @@ def test_a_limit_that_is_not_held_is_exit_1_with_the_reasons(cli: Callable[..., 
     shown = cli(*words, "--json")
     assert shown.code == 1
     assert shown.json()["verdict"] == "fail"
-    assert shown.json()["artifact"] == str(next(run.glob("gate-*")))
+    assert shown.json()["artifact"] == str(next(run.glob("tried-gate-*")))
 
 
 def test_general_ability_of_these_weights_is_read(cli: Callable[..., Any], run: Path) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from lextune.apps.cli.console import commands, out, print_json
 from lextune.core.artifacts import Artifact, ArtifactStore
 from lextune.core.errors import ArtifactError, GateRefused, RecipeError
+from lextune.core.files import one_at_a_time
 from lextune.core.recipe import apply_override, validate
 from lextune.core.stage import Context
 from lextune.evaluate.gate import STAGES, GateStageConfig
@@ -20,11 +21,12 @@ from lextune.evaluate.measured import newest_evaluation, newest_forgetting, newe
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, such as runs/demo.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Another limit: gate.f1_at_least=0.7.")]
+TRIED = "tried-gate"
 AsJson = Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON object.")]
 
 
 def gate(run: Run, sets: Sets = None, as_json: AsJson = False) -> None:
-    """Check the newest evaluation of a run against its limits; exit 1 with the reasons where one is not held."""
+    """Check the evaluation of a run against its limits; exit 1 with the reasons where one is not held."""
     made = judge_run(run, sets or [])
     verdict = made.json("verdict.json")
     if as_json:
@@ -40,7 +42,7 @@ def gate(run: Run, sets: Sets = None, as_json: AsJson = False) -> None:
 
 
 def judge_run(run: Path, sets: list[str]) -> Artifact:
-    """Return the verdict on the newest evaluation of a run, an artifact of the run's folder.
+    """Return the verdict on a run's evaluation, an artifact of the run's folder; `sets` are tried beside its limits.
 
     Raises:
         ArtifactError: the run has no evaluation, or the model that it is of is gone.
@@ -60,12 +62,15 @@ def judge_run(run: Path, sets: list[str]) -> Artifact:
     if general is not None:
         inputs["forgetting"] = general
     (stage,) = STAGES
+    if sets:  # limits that are tried are none of the recipe's
+        stage = stage._replace(name=TRIED)
     seed = evaluation.manifest.seed
     header, key = stage.header(config, seed, inputs)
     store = ArtifactStore(run)
-    return store.find(stage.name, key) or store.build(
-        header, key, lambda folder: stage.run(config, inputs, folder, Context(seed))
-    )
+    with one_at_a_time(run, "wait for it"):
+        return store.find(stage.name, key) or store.build(
+            header, key, lambda folder: stage.run(config, inputs, folder, Context(seed))
+        )
 
 
 def _limits(run: Path, sets: list[str]) -> GateStageConfig:

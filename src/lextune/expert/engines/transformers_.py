@@ -12,7 +12,7 @@ from lextune.expert.grammar import GrammarCompiler
 from lextune.expert.head import HEAD_FILE, Head, window_mask
 from lextune.expert.merging import folded
 from lextune.expert.templates import Codec
-from lextune.expert.weights import Base, check_binding, load_backbone
+from lextune.expert.weights import Base, load_backbone, load_trained
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ class TransformersEngine:
 
     Args:
         base: the base model (or a merged one).
-        adapter: a PEFT folder with `lextune.json`; checked against the base.
+        adapter: what was trained, a PEFT folder or a whole model, with `lextune.json`; checked against the base.
         dtype: `float32` or `bfloat16`.
         batch: windows or prompts in one forward pass.
         model: the model itself where it is loaded already; then `adapter` and `dtype` are not read.
@@ -46,17 +46,11 @@ class TransformersEngine:
     ) -> None:
         import torch
 
-        if adapter is not None:
-            check_binding(adapter, base)
         self._codec = Codec(base.path)
         self._batch = batch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         if model is None:
-            model = load_backbone(base, dtype=dtype)
-            if adapter is not None:
-                from peft import PeftModel
-
-                model = PeftModel.from_pretrained(model, adapter)
+            model = load_trained(base, adapter, dtype=dtype) if adapter else load_backbone(base, dtype=dtype)
         self._model = model.to(self._device).eval()
         self._grammars = GrammarCompiler(base.path, self._codec)
         folder = adapter or base.path
@@ -64,8 +58,7 @@ class TransformersEngine:
 
     def merge_adapter(self) -> None:
         """Fold the adapter into the weights, in this engine's precision; the answers should not change."""
-        if hasattr(self._model, "peft_config"):
-            self._model = folded(self._model)
+        self._model = folded(self._model)
 
     def stored_as(self, other: TransformersEngine) -> bool:
         """Say whether `other` holds exactly these weights, rounded to bf16."""
