@@ -59,6 +59,7 @@ KEPT = (
     "aupr",
     "precision_at_80_recall",
     "ece",
+    "answer_ece",
     "valid_json_rate",
     "grounded_rate",
     "invented_rate",
