@@ -8,7 +8,7 @@ document's own text; values are normalised from the quotes.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lextune.core.errors import RequestError
@@ -20,6 +20,7 @@ from lextune.core.records import (
     Message,
     Prediction,
     Record,
+    Span,
     Usage,
     total,
 )
@@ -202,15 +203,22 @@ class Expert(Identified):
             return None
         quoting = self._thresholds.quoting_of(field.name)
         quotes = answer_quotes(document, quoted(field, placed, read.sentences, quoting))
-        value: Any = True if field.type == "boolean" else None
-        for spans in stated(field, placed, read.sentences, quoting) if value is None else ():
-            words = [" ".join(document.text[s.start : s.end].split()) for s in spans]
-            value = normalise(field.type, ("; " if field.type == "parties" else " ").join(words), field=field.name)
-            if value is not None:
-                break
         return FieldAnswer(
-            answer=value,
+            answer=_value(field, document, stated(field, placed, read.sentences, quoting)),
             quotes=quotes,
             confidence=round(sure, 4),
             status="accepted" if sure >= sure_from else "review",
         )
+
+
+def _value(field: SchemaField, document: Document, passages: Iterable[Sequence[Span]]) -> Any:
+    """Return the value of a field that is present, read from the first of the passages that states one."""
+    if field.type == "boolean":
+        return True
+    apart = "; " if field.type == "parties" else " "
+    for spans in passages:
+        words = (" ".join(document.text[s.start : s.end].split()) for s in spans)
+        value = normalise(field.type, apart.join(words), field=field.name)
+        if value is not None:
+            return value
+    return None
