@@ -155,6 +155,15 @@ def test_an_engine_that_is_not_known_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == "--engine: no engine 'vulkan'\n  -> use one of openvino, openvino-f32, transformers"
 
 
+def test_a_batch_with_an_engine_that_is_not_known_makes_nothing(tmp_path: Path) -> None:
+    made = sealed(tmp_path, "release", release={"name": "r", "engine": "openvino"})
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.txt").write_text("")
+    with pytest.raises(RequestError, match="no engine 'opnvino'"):
+        lextune.batch(made.path, tmp_path / "in", tmp_path / "out", engine="opnvino")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_same_weights_answer_otherwise_with_other_thresholds_or_another_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from lextune.data.lock import learnt_from
 from lextune.deploy.batch.options import BatchOptions, Source
 from lextune.deploy.batch.running import Standing, ignore, run_batch
 from lextune.expert.answering import Expert
-from lextune.expert.build import linear_expert
+from lextune.expert.build import check_engine, linear_expert
 from lextune.expert.cleaned import CleanedExpert, behind_cleaning
 from lextune.expert.released import cleaning_of, find_release, identity_of, release_expert, start_release
 from lextune.expert.schema import Schema
@@ -207,6 +207,7 @@ def batch(
     found = Artifact.open(find_release(path), kind="release")
     info, identity = found.json("release.json"), identity_of(found)
     chosen = engine or info["engine"]
+    check_engine(chosen)
     start = partial(start_release, path and path.resolve(), identity, chosen)
     source = Source(info["name"], identity, chosen, start, gpus=chosen == "transformers")
     return run_batch(source, Path(folder), Path(out), options, progress)

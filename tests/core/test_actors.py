@@ -102,7 +102,7 @@ class _Scripted(Crew[str, str]):
     """A crew without Ray, whose workers die of the items that say so."""
 
     def __init__(self, size: int, *, slow: bool = False) -> None:
-        super().__init__(None, size, 1, "Ray at nowhere")
+        super().__init__(None, size, "Ray at nowhere")
         self.hired, self.slow = 0, slow
 
     def _hire(self) -> None:
@@ -161,13 +161,13 @@ class _Hired(Crew[str, str]):
         import ray
         from ray.exceptions import ActorDiedError
 
-        super().__init__(None, 1, 1, "Ray at nowhere")
+        super().__init__(None, 1, "Ray at nowhere")
         self.dying, self.hired = dying, 0
 
-        def get(reference: str) -> bytes:
+        def get(reference: str) -> tuple[bytes, str]:
             if reference.startswith("dies"):
                 raise ActorDiedError
-            return pickle.dumps((None, None))
+            return pickle.dumps((None, None)), f"node of {reference}"
 
         monkeypatch.setattr(ray, "wait", lambda under_way, **_: (under_way[:1], under_way[1:]))
         monkeypatch.setattr(ray, "get", get)
@@ -185,7 +185,19 @@ def test_a_worker_that_dies_before_it_works_is_replaced(monkeypatch: pytest.Monk
     for hired, free in ((2, 0), (3, 0), (3, 1)):
         assert team._wait(None)[0] is None
         assert (team.hired, len(team._free)) == (hired, free)
-    assert len(team._all) == 1
+    assert (len(team._all), team.nodes) == (1, 1)
+
+
+def test_a_process_that_runs_out_of_memory_ends() -> None:
+    """So that the crew counts a death, and no other item meets what is left of it."""
+    script = (
+        "import pickle\n"
+        "from functools import partial\n"
+        "from lextune.core.actors import Station\n"
+        "Station(pickle.dumps(partial(partial, bytearray)), 0).work(pickle.dumps(1 << 62))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == actors.OUT_OF_MEMORY
 
 
 def test_where_no_worker_comes_to_work_it_is_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +213,8 @@ def test_a_crew_on_a_cluster(ray_logs: Path) -> None:
 
     start = partial(cloudpickle.loads, cloudpickle.dumps(lambda item: item * 2))
     with crew("local", start, workers=2) as team:
-        assert (team.size, team.nodes) == (2, 1)
         found = dict(team.work(map(str, range(20)), lambda item: "lost"))
+        assert (team.size, team.nodes) == (2, 1)
     assert found == {str(n): str(n) * 2 for n in range(20)}
     deadly = partial(cloudpickle.loads, cloudpickle.dumps(lambda item: os._exit(1) if item == "stop" else item))
     with crew("local", deadly, workers=1) as team:

@@ -28,5 +28,6 @@ def test_what_torch_raises_on_a_cpu_is_memory() -> None:
 
 def test_what_is_lacking_is_said_and_what_is_a_bug_is_not() -> None:
     assert "out of memory" in str(lacking(MemoryError()))
+    assert "out of memory" in str(lacking(OSError(errno.ENOMEM, "x")))
     assert "the disk is full" in str(lacking(RuntimeError(os.strerror(errno.ENOSPC))))
     assert lacking(RuntimeError("a bug")) is None

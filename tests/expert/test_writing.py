@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from lextune.core.errors import ContextError
-from lextune.core.records import Document, Message
+from lextune.core.errors import ContextError, DocumentError
+from lextune.core.records import Document, FieldAnswer, Message
 from lextune.expert.answering import Identity
-from lextune.expert.engines.base import GenerateOptions, LocalChat
+from lextune.expert.engines.base import GenerateOptions, Generation, LocalChat
 from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.schema import load_schema
 from lextune.expert.templates import Codec
@@ -75,6 +76,24 @@ def test_what_nothing_proves_is_always_reviewed(
     answer = make("yes").answer(document_of("x"), min_confidence=0.0).record.fields["output"]
     assert answer is not None
     assert answer.status == "review"
+
+
+def test_an_answer_whose_confidence_is_no_number_is_refused(
+    tiny_base: Path, document_of: Callable[[str], Document]
+) -> None:
+    class Broken:
+        def chat(self, conversations: Sequence[Sequence[Message]], options: GenerateOptions) -> list[Generation]:
+            return [Generation(text="x", ids=(1,), prompt_tokens=1, confidence=float("nan"))]
+
+    expert = WritingExpert(Identity("w", "h", "text"), load_schema("instruction"), Broken())
+    with pytest.raises(DocumentError) as caught:
+        expert.answer(document_of("Summarise: y"))
+    assert str(caught.value) == (
+        "the part 'Summarise: y': the model gave no number for a token\n"
+        "  -> read the document with --engine openvino-f32"
+    )
+    with pytest.raises(ValidationError):
+        FieldAnswer(answer="x", quotes=(), confidence=float("nan"), status="review")
 
 
 def test_it_chats(make: Callable[..., WritingExpert]) -> None:

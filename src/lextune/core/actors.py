@@ -25,10 +25,12 @@ from typing import Any, Generic, TypeVar
 from lextune.core.cluster import RETRIES, carried, connected, gave_up, node_check, opened
 from lextune.core.counts import counted
 from lextune.core.errors import UserError
+from lextune.core.machine import out_of_memory
 
 T = TypeVar("T")
 U = TypeVar("U")
 END = object()  # comes after the last item
+OUT_OF_MEMORY = 12  # exit status of a process
 Start = Callable[[], Callable[[T], U]]
 
 
@@ -57,7 +59,7 @@ def crew(address: str, start: Start[T, U], *, workers: int = 0, gpus: bool = Fal
         size = min(workers or sum(counts), sum(count // each for count in counts))
         needs = {"num_gpus": 1, "num_cpus": 0} if kind == "GPU" else {"num_cpus": each}
         made = ray.remote(**needs)(_worker(start, each if kind == "CPU" else 0))
-        team = Crew[Any, Any](made, size, min(size, len([count for count in counts if count])), f"Ray at {address}")
+        team = Crew[Any, Any](made, size, f"Ray at {address}")
         try:
             yield team
         finally:
@@ -96,17 +98,22 @@ class Crew(Generic[T, U]):
 
     Attributes:
         size: how many.
-        nodes: on how many nodes they are, at most.
     """
 
-    def __init__(self, made: Any, size: int, nodes: int, where: str) -> None:
-        self.size, self.nodes = size, nodes
+    def __init__(self, made: Any, size: int, where: str) -> None:
+        self.size = size
+        self._nodes = set[str]()
         self._made, self._where = made, where
         self._all: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._working: dict[Any, tuple[Any, _Task[T]]] = {}
         self._free: list[Any] = []
         self._deaths = 0  # since the last result
+
+    @property
+    def nodes(self) -> int:
+        """On how many nodes they have come to work."""
+        return len(self._nodes)
 
     def work(self, items: Iterable[T | None], lost: Callable[[T], U]) -> Generator[tuple[T, U], None, None]:
         """Yield each item with what a worker makes of it, as soon as that is there.
@@ -183,7 +190,9 @@ class Crew(Generic[T, U]):
         except (RayError, OSError) as error:
             raise gave_up(error, self._where) from None
         if task is None:
-            opened(found)
+            said, node = found
+            opened(said)
+            self._nodes.add(node)
         else:
             self._deaths = 0
         self._free.append(worker)
@@ -215,8 +224,10 @@ def _worker(start: Start[Any, Any], cores: int) -> type:
             self._station = Station(packed, cores)
             self._said = self._station.said
 
-        def ready(self) -> bytes:
-            return self._said
+        def ready(self) -> tuple[bytes, str]:
+            import ray
+
+            return self._said, ray.get_runtime_context().get_node_id()
 
         def work(self, item: bytes) -> bytes:
             return self._station.work(item)
@@ -241,8 +252,19 @@ class Station:
         self._work = pickle.loads(start)()
 
     def work(self, item: bytes) -> bytes:
-        """Return, pickled, what is made of a pickled item."""
-        return carried(lambda: self._work(pickle.loads(item)))  # type: ignore[misc]
+        """Return, pickled, what is made of a pickled item.
+
+        Out of memory, the process ends: what it holds may be broken, and the crew counts what it died of.
+        """
+        return carried(lambda: self._made_of(pickle.loads(item)))
+
+    def _made_of(self, item: Any) -> Any:
+        try:
+            return self._work(item)  # type: ignore[misc]
+        except Exception as error:
+            if out_of_memory(error):
+                os._exit(OUT_OF_MEMORY)
+            raise
 
 
 def claim_cores(count: int) -> list[Any]:

@@ -15,6 +15,8 @@ def out_of_memory(error: BaseException) -> bool:
     torch's own class for a GPU is known by its name, for torch is not loaded here; on a CPU it has none, and its
     message is all there is.
     """
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOMEM, errno.EAGAIN)  # the second where no process can be made
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or "can't allocate memory" in str(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 SCANNED_PAGES = "scanned_pages"  # the tag of a document with the numbers of its pages that are pictures: "2 3"
 
@@ -120,7 +120,7 @@ class FieldAnswer(_Frozen):
 
     answer: Any
     quotes: tuple[Quote, ...]
-    confidence: float
+    confidence: FiniteFloat
     status: str
 
 

@@ -31,6 +31,16 @@ def in_openvino(engine: str) -> bool:
     return engine in (IN_BF16, IN_FP32)
 
 
+def check_engine(engine: str) -> None:
+    """Check an engine's name.
+
+    Raises:
+        RequestError: no such engine.
+    """
+    if engine not in ENGINES:
+        raise RequestError(f"no engine {engine!r}", where="--engine", do=f"use one of {', '.join(ENGINES)}")
+
+
 class LoadedModel(NamedTuple):
     """A merged model folder and the engine that will run it; engines start when they are asked for."""
 
@@ -73,8 +83,7 @@ def load_model(folder: Path, engine: str) -> LoadedModel:
         MachineError: the engine's package is not installed.
         ModelError: the folder is not a merged model.
     """
-    if engine not in ENGINES:
-        raise RequestError(f"no engine {engine!r}", where="--engine", do=f"use one of {', '.join(ENGINES)}")
+    check_engine(engine)
     if in_openvino(engine):
         try:
             import openvino  # noqa: F401

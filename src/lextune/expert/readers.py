@@ -78,6 +78,15 @@ class TaggedReader(Protocol):
         ...
 
 
+def no_number(of: str, part: str) -> DocumentError:
+    """Return what to say where a model's arithmetic ran over: its logits are not numbers."""
+    return DocumentError(
+        f"the model gave no number for {of}",
+        where=f"the part {shorten(part, 60)!r}",
+        do="read the document with --engine openvino-f32",
+    )
+
+
 class TagReader:
     """A tagger's logits, calibrated."""
 
@@ -96,11 +105,7 @@ class TagReader:
         found = self._tagger.tag(inputs)
         for passage, logits in zip(passages, found, strict=True):
             if not np.isfinite(logits).all():
-                raise DocumentError(
-                    "the model gave no number for a sentence",
-                    where=f"the part {shorten(passage.heading or passage.texts[0], 60)!r}",
-                    do="read the document with --engine openvino-f32",
-                )
+                raise no_number("a sentence", passage.heading or passage.texts[0])
         return [Tagged(logits, len(each.ids)) for logits, each in zip(found, inputs, strict=True)]
 
     def logits(self, passages: Sequence[Passage]) -> list[NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from itertools import takewhile
@@ -9,7 +10,7 @@ from itertools import takewhile
 from lextune.core.records import Document, FieldAnswer, Message, Prediction, Usage
 from lextune.expert.answering import Identified, Identity
 from lextune.expert.engines.base import Chatter, GenerateOptions, Generation
-from lextune.expert.readers import UNKNOWN
+from lextune.expert.readers import UNKNOWN, no_number
 from lextune.expert.schema import Schema
 from lextune.text.values import NULL
 
@@ -44,6 +45,7 @@ class WritingExpert(Identified):
 
         Raises:
             ContextError: the document is longer than the model's context.
+            DocumentError: the engine gave no number for a token.
         """
         started = time.perf_counter()
         shots = [
@@ -54,6 +56,8 @@ class WritingExpert(Identified):
         system = list(takewhile(lambda turn: turn.role == "system", document.turns))
         said = [*system, *shots, *document.turns[len(system) :]]
         done = self.chat([*said, Message(role="user", content=document.text)], GenerateOptions(max_tokens=MAX_TOKENS))
+        if done.confidence is not None and not math.isfinite(done.confidence):
+            raise no_number("a token", document.text)
         field = self.schema.names[0]
         sure = UNKNOWN if done.confidence is None else done.confidence
         text = done.text.strip()

@@ -24,6 +24,13 @@ def test_a_month_by_hand() -> None:
     assert plan(Rate("this", 400.0, 2.0, measured=True), 5_000_000, 0.5).machines == 35  # 12,500 / 365 = 34.2
 
 
+@pytest.mark.parametrize("machines", range(1, 60))
+def test_machines_that_are_just_enough_are_enough(machines: int) -> None:
+    """730 x 0.7 is 510.99999999999994 to a computer."""
+    full = plan(Rate("this", 400.0, None, measured=True), 204_400 * machines, 0.7)
+    assert full.machines == machines
+
+
 def test_without_a_price_there_are_hours_and_machines() -> None:
     found = plan(Rate("this", 1000.0, None, measured=False), 1_000_000)
     assert (found.machine_hours, found.machines) == (1000.0, 2)
@@ -36,7 +43,8 @@ def test_a_rate_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "H100", "=4", "H100=", "H100=0", "H100=-1", "H100=nan", "H100=inf", "A=4@-1", "A=4@x"]
+    "text",
+    ["", "H100", "=4", "H100=", "H100=0", "H100=-1", "H100=nan", "H100=inf", "A=4@-1", "A=4@x", "A=4@inf", "A=1e-320"],
 )
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(UserError) as caught:
@@ -64,6 +72,16 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path, text: str | None) -> None:
     assert str(caught.value) == (
         f"{tmp_path}: this is no ledger of a batch\n"
         "  -> give the --out of a `lextune batch` that has ended, or its ledger.json"
+    )
+
+
+@pytest.mark.parametrize(("rate", "price"), [("NaN", "1"), ("-1", "1"), ("4", "NaN"), ("4", "Infinity")])
+def test_a_ledger_without_sound_numbers_is_refused(tmp_path: Path, rate: str, price: str) -> None:
+    (tmp_path / "ledger.json").write_text(f'{{"contracts_per_machine_hour": {rate}, "machine_price": {price}}}')
+    with pytest.raises(DataError) as caught:
+        measured_rate(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: a rate or a price of no size\n  -> give --machine-price, or run the batch again"
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace as Tools
@@ -15,10 +17,13 @@ import pytest
 
 from lextune.core.errors import ContextError, DataError, MachineError, ModelError, UserError
 from lextune.core.files import one_at_a_time
+from lextune.core.journal import Journal
+from lextune.core.provenance import package_versions
 from lextune.core.records import Document, DocumentInfo, FieldAnswer, Quote, Record
 from lextune.deploy.batch import taking
+from lextune.deploy.batch.deaths import Deaths
 from lextune.deploy.batch.options import BatchOptions
-from lextune.deploy.batch.running import AHEAD, run_batch
+from lextune.deploy.batch.running import AHEAD, DEATHS, run_batch
 from lextune.deploy.batch.worker import _contract_type
 from lextune.text.reading import Limits
 
@@ -187,18 +192,33 @@ def test_a_bug_fails_its_document_and_three_in_a_row_end_the_batch(batch: Any, t
     assert (summary["documents"]["answered"], summary["documents"]["failed"]) == (7, 0)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("Traceback: Jane Roe"), ValueError("no JSON: Jane Roe")])
 def test_a_parser_that_breaks_is_a_bug_of_its_document(
-    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError("Traceback: Jane Roe")
+        raise error
 
     monkeypatch.setattr("lextune.deploy.batch.worker.read_document", broken)
     tools.write(batch.folder, a="one", b="two")
-    assert batch.run()["failures"] == {"a bug in lextune (RuntimeError)": 2}
+    assert batch.run()["failures"] == {f"a bug in lextune ({type(error).__name__})": 2}
     tools.write(batch.folder, c="3", d="4", e="5")
-    with pytest.raises(RuntimeError):
+    with pytest.raises(type(error)):
         batch.run()
+
+
+def test_a_machine_that_cannot_read_ends_the_batch_and_blames_no_document(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: Any, **__: Any) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no process can be made")
+
+    tools.write(batch.folder, a="one", b="two")
+    with monkeypatch.context() as patched:
+        patched.setattr("lextune.deploy.batch.worker.read_document", none_left)
+        with pytest.raises(BlockingIOError):
+            batch.run()
+    assert batch.run()["documents"]["answered"] == 2
 
 
 OUT_OF_MEMORY = (MemoryError(), type("OutOfMemoryError", (RuntimeError,), {})("as torch.cuda has it"))
@@ -246,6 +266,25 @@ def test_settings_that_failed_before_the_first_row_are_not_kept(batch: Any, tool
         batch.run(engine="opnvino", start=no_such_engine)
     assert batch.run(engine="openvino")["documents"]["answered"] == 1
     assert json.loads((batch.out / "batch.json").read_text())["engine"] == "openvino"
+
+
+def test_a_row_that_a_kill_cut_off_keeps_no_settings(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, a="one")
+    batch.run()
+    journal = batch.out / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-2])
+    assert batch.run(hash="cd" * 32)["release_hash"] == "cd" * 32
+
+
+def test_another_version_of_lextune_is_another_setting(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools.write(batch.folder, a="one")
+    batch.run()
+    version = package_versions()["lextune"]
+    monkeypatch.setattr("lextune.deploy.batch.options.package_versions", lambda: {"lextune": "9.9"})
+    with pytest.raises(UserError, match=rf"other settings: lextune {re.escape(version)}, not 9\.9"):
+        batch.run()
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_answered(batch: Any, tools: Tools) -> None:
@@ -338,6 +377,17 @@ def test_what_is_passed_over_is_told(batch: Any, tools: Tools, tmp_path: Path) -
     assert sum(summary["skipped"].values()) == 4
 
 
+@pytest.mark.parametrize("inside", [".", "in"])
+def test_documents_cannot_lie_among_the_results(batch: Any, tools: Tools, inside: str) -> None:
+    tools.write(batch.folder, a="one")
+    batch.out = batch.folder if inside == "." else batch.folder.parent
+    with pytest.raises(UserError) as caught:
+        batch.run()
+    assert str(caught.value) == (
+        f"{batch.out}: the results cannot lie where the documents are\n  -> choose another --out"
+    )
+
+
 def test_results_inside_the_folder_are_no_documents(batch: Any, tools: Tools) -> None:
     tools.write(batch.folder, a="one")
     batch.out = batch.folder / "results"
@@ -374,6 +424,25 @@ def test_a_file_that_changes_while_it_is_read_waits_for_the_next_run(
     assert batch.names() == ["a.txt"]
     batch.run()
     assert batch.names() == ["a.txt", "b.txt"]
+
+
+def test_a_file_that_is_gone_or_cut_when_it_is_read_is_no_failure(
+    batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools.write(batch.folder, a="one", gone="two", cut="three")
+    load = taking.load
+
+    def moving(file: Path, limits: Limits) -> bytes:
+        if file.name == "gone.txt":
+            file.unlink()
+        elif file.name == "cut.txt":
+            file.write_text("")  # as a writer does that begins
+        return load(file, limits)
+
+    monkeypatch.setattr(taking, "load", moving)
+    summary = batch.run()
+    assert (summary["documents"]["answered"], summary["documents"]["failed"]) == (1, 0)
+    assert summary["skipped"] == {"the file changed while it was read": 2}
 
 
 def test_a_file_that_the_folder_shows_twice_is_asked_once(
@@ -477,13 +546,68 @@ def test_a_document_that_ends_run_after_run_is_passed_over(batch: Any, tools: To
         if document.text == "heavy":
             raise MemoryError
 
-    for _ in range(3):
+    for _ in range(DEATHS):
         with pytest.raises(MemoryError):
             batch.run(tools.Scripted(hook), BatchOptions(workers=1))
     summary = batch.run(tools.Scripted(hook), BatchOptions(workers=1))
     assert (summary["documents"]["answered"], summary["documents"]["failed"]) == (1, 1)
     (failure,) = tools.lines(batch.out / "failures.jsonl")
     assert (failure["name"], failure["kind"]) == ("a.txt", "lost")
+
+
+def test_a_document_that_ends_runs_is_passed_over_however_the_folder_grows(batch: Any, tools: Tools) -> None:
+    tools.write(batch.folder, heavy="heavy", last="light")
+
+    def hook(document: Document) -> None:
+        if document.text == "heavy":
+            raise MemoryError
+
+    one, died = BatchOptions(workers=1), 0
+    for night in range(5):
+        tools.write(batch.folder, **{f"new{n}": f"{night} {n}" for n in range(20)})  # some are listed before `heavy`
+        try:
+            batch.run(tools.Scripted(hook), one)
+        except MemoryError:
+            died += 1
+    assert died == DEATHS
+    assert [row["name"] for row in tools.lines(batch.out / "failures.jsonl")] == ["heavy.txt"]
+    assert "last.txt" in batch.names()
+
+
+def test_a_full_disk_is_no_fault_of_the_document(batch: Any, tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise MachineError("the disk is full")
+
+    tools.write(batch.folder, a="one")
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "add", full)
+        for _ in range(DEATHS + 1):
+            with pytest.raises(MachineError):
+                batch.run()
+    assert batch.run()["documents"]["answered"] == 1
+
+
+def test_counts_are_lost_sooner_than_a_document_is_blamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = tmp_path / "note"
+    Deaths(note).begin(b"heavy")
+    deaths = Deaths(note)
+    deaths.begin(b"good")
+    assert (deaths.of(b"heavy"), deaths.of(b"good")) == (1, 0)
+
+    def full(*_: Any) -> None:
+        raise MachineError("the disk is full")
+
+    monkeypatch.setattr("lextune.deploy.batch.deaths.write_atomic", full)
+    deaths.spared()
+    assert Deaths(note).of(b"good") == 0
+
+
+@pytest.mark.parametrize(
+    "note", ["", "[]", "{}", '{"at_work": null, "died": [1]}', '{"at_work": "aa", "died": {"b": "c"}}']
+)
+def test_a_damaged_note_counts_nothing(tmp_path: Path, note: str) -> None:
+    (tmp_path / "note").write_text(note)
+    assert Deaths(tmp_path / "note").of(bytes.fromhex("aa")) == 0
 
 
 def test_a_run_that_is_stopped_says_nothing_of_its_document(batch: Any, tools: Tools) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from lextune.core.errors import DocumentError
+from lextune.core.errors import DocumentError, MachineError
 from lextune.text.reading import Limits, child, isolate, read_document
 from lextune.text.reading.base import Parsed
 
@@ -84,6 +84,17 @@ def test_how_a_child_ended_is_told(code: str, message: str, monkeypatch: pytest.
     monkeypatch.setattr(isolate, "child_command", python(code))
     with pytest.raises(DocumentError, match=message):
         read_document(b"%PDF-1.7")
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_a_child_that_somebody_stopped_says_nothing_of_the_document(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"import os, signal; signal.signal(signal.{name}, signal.SIG_DFL); os.kill(os.getpid(), signal.{name})"
+    monkeypatch.setattr(isolate, "child_command", python(code))
+    with pytest.raises(MachineError) as caught:
+        read_document(b"%PDF-1.7")
+    assert str(caught.value) == (
+        f"the process that reads documents was stopped ({name})\n  -> run the same command again"
+    )
 
 
 def test_a_bug_in_the_child_is_not_blamed_on_the_document(monkeypatch: pytest.MonkeyPatch) -> None:

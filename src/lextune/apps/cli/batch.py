@@ -19,6 +19,7 @@ from lextune.core.counts import counted
 from lextune.core.errors import DocumentError, UserError
 from lextune.deploy.batch.plan import CONTRACTS, UTILISATION, given_rate, measured_rate
 from lextune.deploy.batch.plan import plan as planned
+from lextune.text.reading.base import well_formed
 
 if TYPE_CHECKING:
     from lextune.deploy.batch.running import Standing
@@ -151,7 +152,7 @@ def _print(found: Mapping[str, Any], to: Path) -> None:
             out.print(f"{documents[name]:,} {text}", markup=False)
     for line in ledger_lines(found["ledger"]):
         out.print(line, markup=False)
-    out.print(f"written to {to}", markup=False)
+    out.print(f"written to {well_formed(str(to))}", markup=False)
 
 
 def _table(title: str, column: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -18,6 +18,7 @@ from lextune.core.errors import UserError
 from lextune.core.journal import Journal
 from lextune.core.provenance import package_versions
 from lextune.core.records import Record, Usage
+from lextune.deploy.batch.deaths import Deaths
 from lextune.deploy.batch.ledger import Ledger, Spent
 from lextune.deploy.batch.options import configuration_hash
 
@@ -69,6 +70,7 @@ class Book:
     Attributes:
         answered: keys of documents with a record.
         failed: how many times each of the others failed.
+        deaths: of processes that answered a document.
         ledger: what all rows took.
 
     Raises:
@@ -78,10 +80,12 @@ class Book:
 
     def __init__(self, out: Path) -> None:
         self._journal = Journal(out / JOURNAL, Row)
+        self.deaths = Deaths(out / AT_WORK)
         self.answered, self.failed, self.ledger = set[bytes](), dict[bytes, int](), Ledger()
         for row in self._journal:
             self._enter(row)
-        self._at_work = out / AT_WORK
+        for key in self.answered:
+            self.deaths.finished(key)
         self._run = self.ledger.runs + 1
         self._started = time.monotonic()
         self.machines = 1
@@ -100,24 +104,6 @@ class Book:
                 if not left[key]:
                     yield row
 
-    def begin(self, key: bytes) -> int:
-        """Note that a document is answered now; return how many runs in a row died of it before.
-
-        Raises:
-            MachineError: the disk is full or cannot be written.
-        """
-        try:
-            known = json.loads(self._at_work.read_text(encoding="utf-8"))
-            died = known["runs"] if known["key"] == key.hex() else 0
-        except (OSError, ValueError, TypeError, KeyError):
-            died = 0
-        write_atomic(self._at_work, json.dumps({"key": key.hex(), "runs": died + 1}))
-        return int(died)
-
-    def spared(self) -> None:
-        """Note that what ended this run is not the document that is answered."""
-        self._at_work.unlink(missing_ok=True)
-
     def add(self, row: Mapping[str, Any]) -> None:
         """Keep what became of a document; when this returns it is on disk.
 
@@ -131,6 +117,7 @@ class Book:
         made = Row(**row, run=self._run, wall=wall, machines=self.machines)
         self._journal.add(made)
         self._enter(made)
+        self.deaths.finished(bytes.fromhex(made.key))
 
     def _enter(self, row: Row) -> None:
         key = bytes.fromhex(row.key)
@@ -154,8 +141,7 @@ class Book:
 def settle(out: Path, values: Mapping[str, Any]) -> None:
     """Make a folder that of a batch with this configuration, or prove that it is.
 
-    As long as no row stands in its
-    journal, it may become that of another: the first may have failed for its settings.
+    As long as no row stands in its journal, it may become that of another: the first may have failed for its settings.
 
     Raises:
         UserError: it holds another batch, or something else.
@@ -172,7 +158,7 @@ def settle(out: Path, values: Mapping[str, Any]) -> None:
             other = [name for name in values if known[name] != values[name] and name != "release"]
         except (ValueError, TypeError, KeyError):
             raise UserError(f"unreadable {NOTE}", where=str(out), do="choose another --out") from None
-        if other and journal.is_file() and journal.stat().st_size:
+        if other and journal.is_file() and _has_rows(journal):
             said = "; ".join(f"{name} {_short(known[name])}, not {_short(values[name])}" for name in other)
             raise UserError(
                 f"this folder holds a batch with other settings: {said}",
@@ -182,6 +168,11 @@ def settle(out: Path, values: Mapping[str, Any]) -> None:
     if other:
         made = {**values, "configuration": configuration_hash(dict(values)), "packages": package_versions()}
         write_atomic(note, json.dumps(made, indent=1))
+
+
+def _has_rows(journal: Path) -> bool:
+    with journal.open("rb") as stream:  # a kill may have cut off the first
+        return any(line.endswith(b"\n") for line in stream)
 
 
 def _short(value: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
 
 from lextune.core.artifacts import sha256_json
+from lextune.core.provenance import package_versions
 from lextune.core.records import Document, Prediction
 from lextune.text.reading import Limits
 
@@ -63,6 +64,7 @@ class BatchOptions:
 def configuration(source: Source, options: BatchOptions) -> dict[str, Any]:
     """Return everything that can change an answer, as plain JSON: records of two configurations are never mixed."""
     return {
+        "lextune": package_versions().get("lextune"),
         "release": source.name,
         "release_hash": source.hash,
         "engine": source.engine,

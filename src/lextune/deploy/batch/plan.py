@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lextune.core.errors import DataError, UserError, shorten
+from lextune.text.reading.base import well_formed
 
 HOURS_A_MONTH = 730.0
 CONTRACTS = (50_000, 5_000_000)
@@ -62,7 +63,7 @@ def plan(rate: Rate, contracts: int, utilisation: float = UTILISATION) -> Planne
         utilisation: the share of its time in which a machine answers, over 0 and at most 1.
     """
     hours = contracts / rate.contracts_per_hour
-    machines = math.ceil(hours / (HOURS_A_MONTH * utilisation))
+    machines = math.ceil(round(hours / (HOURS_A_MONTH * utilisation), 9))  # 730 x 0.7 is a little less than 511
     on_demand = None if rate.price is None else hours / utilisation * rate.price
     return Planned(
         machine=rate.name,
@@ -96,7 +97,17 @@ def measured_rate(path: Path, price: float | None = None) -> Rate:
         raise DataError("this is no ledger of a batch", where=str(path), do=do) from None
     if not rate:
         raise DataError("this batch has answered nothing", where=str(path), do="give the ledger of one that has")
-    return Rate(str(path), rate, known if price is None else price, measured=True)
+    found = Rate(well_formed(str(path)), rate, known if price is None else price, measured=True)
+    if not _sound(found):
+        raise DataError(
+            "a rate or a price of no size", where=str(path), do="give --machine-price, or run the batch again"
+        )
+    return found
+
+
+def _sound(rate: Rate) -> bool:
+    """Say whether a month can be planned with a rate: a contract does not take longer than ten thousand years."""
+    return 1e-8 < rate.contracts_per_hour < math.inf and 0 <= (rate.price or 0) < math.inf
 
 
 def given_rate(text: str) -> Rate:
@@ -111,7 +122,7 @@ def given_rate(text: str) -> Rate:
         found = Rate(name.strip(), float(rate), float(price) if price else None, measured=False)
     except ValueError:
         found = None
-    if found is None or not found.name or not 0 < found.contracts_per_hour < math.inf or not (found.price or 0) >= 0:
+    if found is None or not found.name or not _sound(found):
         raise UserError(
             f"no rate of a machine: {shorten(text)!r}",
             where="--machine",

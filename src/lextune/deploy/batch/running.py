@@ -23,7 +23,7 @@ from lextune.deploy.batch.taking import Folder, Taken
 from lextune.deploy.batch.worker import Outcome, Text, Worker, begin, lost
 from lextune.text.reading.base import well_formed
 
-DEATHS = 3  # runs in a row that end without a word while one document is answered: then it is passed over
+DEATHS = 3  # runs that end without a word while one document is answered: then it is passed over
 AHEAD = 2  # documents a thread that are read before the model wants them
 
 
@@ -82,9 +82,7 @@ def run_batch(
         settle(out, values)
         with Results(out) as results:
             run = _Run(Book(out), results, options, total, progress)
-            with closing(run.outcomes(source, files)) as found:
-                for taken, outcome in found:
-                    run.keep(taken, outcome)
+            run.work(source, files)
             ledger = run.book.ledger.as_json(options.machine_price)
             said = {"release": source.name, "release_hash": source.hash, "folder": well_formed(str(folder))}
             return {**results.write(run.book, run.listed, ledger, said), "ledger": ledger}
@@ -108,7 +106,19 @@ class _Run:
         self._met = self._known_met = self._taken = self._answered = self._failed = 0
         self._started = time.monotonic()
 
-    def outcomes(self, source: Source, files: Folder) -> Generator[tuple[Taken, Outcome], None, None]:
+    def work(self, source: Source, files: Folder) -> None:
+        """Do what is to be done, and keep it."""
+        try:
+            with closing(self._outcomes(source, files)) as found:
+                for taken, outcome in found:
+                    self._keep(taken, outcome)
+        except BaseException as error:
+            if not out_of_memory(error):
+                self.book.deaths.spared()
+            raise
+        self.book.deaths.spared()
+
+    def _outcomes(self, source: Source, files: Folder) -> Generator[tuple[Taken, Outcome], None, None]:
         """Yield every document that is to be done with what became of it: here, or on a cluster."""
         wanted = self._wanted(files)
         first = next((taken for taken in wanted if taken is not None), None)
@@ -124,31 +134,29 @@ class _Run:
                 for taken, text in texts:
                     if taken is not None and text is not None:
                         yield taken, self._answer(worker, taken, text)
-            self.book.spared()
             return
         from lextune.core.actors import crew
 
         start = partial(begin, source.start, options.limits, options.min_confidence)
-        with crew(options.ray, start, workers=options.workers, gpus=source.gpus) as workers:
-            self.book.machines = workers.nodes
-            with closing(workers.work(items, lost)) as found:
-                yield from found
+        with (
+            crew(options.ray, start, workers=options.workers, gpus=source.gpus) as workers,
+            closing(workers.work(items, lost)) as found,
+        ):
+            for taken, outcome in found:
+                self.book.machines = workers.nodes
+                yield taken, outcome
 
     def _answer(self, worker: Worker, taken: Taken, text: Text) -> Outcome:
-        """Answer a document here, unless run after run died of it."""
+        """Answer a document here, unless it ended too many runs."""
         if not isinstance(text.document, Document):
             return worker.answer(text)
         worker.started()
-        if self.book.begin(taken.key) >= DEATHS:
+        if self.book.deaths.of(taken.key) >= DEATHS:
             return lost(taken)
-        try:
-            return worker.answer(text)
-        except BaseException as error:
-            if not out_of_memory(error):
-                self.book.spared()
-            raise
+        self.book.deaths.begin(taken.key)
+        return worker.answer(text)
 
-    def keep(self, taken: Taken, outcome: Outcome) -> None:
+    def _keep(self, taken: Taken, outcome: Outcome) -> None:
         """Put on disk what became of a document."""
         self.book.add({"key": taken.key.hex(), "name": taken.name, "sha256": taken.sha256, **outcome})
         failed = outcome.get("failure") is not None
@@ -180,7 +188,7 @@ class _Run:
                 yield None
             elif found.failure is not None:
                 self._taken += 1
-                self.keep(found, {"failure": found.failure})
+                self._keep(found, {"failure": found.failure})
                 yield None
             else:
                 self._taken += 1

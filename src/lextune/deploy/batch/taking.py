@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from lextune.core.errors import DataError, DocumentError
+from lextune.core.errors import DataError, DocumentError, UserError
 from lextune.core.records import Drop
 from lextune.deploy.batch.book import Failure
 from lextune.text.reading import Limits
@@ -55,10 +55,15 @@ class Folder:
 
         Raises:
             DataError: no folder, or no document in it.
+            UserError: the results are to be in the folder itself, or it lies among results.
         """
         if not self._root.is_dir():
             what = "a file, no folder" if self._root.exists() else "no such folder"
             raise DataError(what, where=str(self._root), do="give a folder of documents")
+        if _is_in(os.path.realpath(self._root), self._out):
+            raise UserError(
+                "the results cannot lie where the documents are", where=str(self._out), do="choose another --out"
+            )
         documents = others = 0
         for file in self._files():
             if isinstance(file, Path) and why_no_document(file) is None:
@@ -93,6 +98,8 @@ class Folder:
         try:
             data = load(file, self._limits)
         except DocumentError as error:
+            if state(file) != before or not os.path.lexists(file):
+                return Drop(what="file", where=name, reason=CHANGED)
             failure = Failure(kind="unreadable", reason=error.what, do=error.do)
             return Taken(self._key(file, repr(before)), name, b"", None, failure)
         if state(file) != before:

@@ -27,7 +27,7 @@ Outcome = dict[str, Any]
 class Text(NamedTuple):
     """A document that was read, or what went wrong; its kind, and the seconds that reading took."""
 
-    document: Document | DocumentError | RuntimeError
+    document: Document | Exception
     kind: str | None
     seconds: float
 
@@ -56,18 +56,14 @@ class Worker:
         return self.answer(self.read(taken))
 
     def read(self, taken: Taken) -> Text:
-        """Return a file's text; several threads may call this at once.
-
-        Raises:
-            MachineError: the machine cannot read documents.
-        """
+        """Return a file's text, or what went wrong, which `answer` raises; several threads may call this at once."""
         began = time.perf_counter()
         kind = None
-        found: Document | DocumentError | RuntimeError
+        found: Document | Exception
         try:
             found = read_document(taken.data, name=taken.name, limits=self._limits)
             kind = sniff(taken.data, taken.name)
-        except (DocumentError, RuntimeError) as error:  # a RuntimeError says that the child that parses failed
+        except Exception as error:  # where it is raised it would end the thread's run, and not be judged by `answer`
             found = error
         return Text(found, kind, time.perf_counter() - began)
 
@@ -95,7 +91,7 @@ class Worker:
         self._bugs = 0
         return {**outcome, "type": _contract_type(found.record), "record": found.record, "usage": found.usage}
 
-    def _answered(self, document: Document | DocumentError | RuntimeError) -> Prediction:
+    def _answered(self, document: Document | Exception) -> Prediction:
         if isinstance(document, Exception):
             raise document
         expert = self._expert = self._expert or self._start()

@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lextune.core.errors import DocumentError
+from lextune.core.errors import DocumentError, MachineError
 from lextune.text.reading.base import Kind, Limits, Parsed
 
 EXIT_MEMORY = 12  # the child's exit status where it ran out of memory
+STOPPED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # by somebody who wants it to end: no document does this
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TESSDATA_PREFIX")  # nothing else: no secrets
 
 
@@ -76,6 +77,9 @@ def _run(data: bytes, work: Sequence[str], limits: Limits) -> subprocess.Complet
         raise _too_big(limits)
     if done.returncode == -signal.SIGXCPU:
         raise _too_slow(limits)
+    if -done.returncode in STOPPED:
+        what = f"the process that reads documents was stopped ({signal.Signals(-done.returncode).name})"
+        raise MachineError(what, do="run the same command again")
     if done.returncode < 0:
         raise DocumentError(
             f"the document stopped its parser ({signal.Signals(-done.returncode).name}): it is damaged,"
