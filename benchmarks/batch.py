@@ -8,7 +8,7 @@ it held before a kill is an error. `memory_mib` is the resident memory of the la
 the last third of its documents.
 
 ray: the same contracts on a local Ray cluster by one worker that has one core, and by two that have one each, in turns.
-Seconds go from the first record to the last, so that they leave out the start; `ratio` is that of the median rates.
+Seconds go from when the first document was begun to the last record, so that they leave out the start; `ratio` is that of the median rates.
 
 `--quick` takes few contracts and kills. Progress goes to stderr; the last line of stdout is one JSON object.
 """
@@ -179,11 +179,12 @@ def killed(release: Path | None, documents: Sequence[Document], size: Size, scra
 
 
 def seconds_on_ray(release: Path | None, folder: Path, out: Path, workers: int) -> float:
-    """Return the seconds from the first record to the last of workers that have a core each."""
+    """Return the seconds from the first document's begin to the last record, of workers that have a core each."""
     batch = Batch(release, folder, out, "--ray", "local", "--workers", str(workers))
     batch.run(core=min(os.sched_getaffinity(0)) if workers == 1 else None)
-    walls = sorted(json.loads(row)["wall"] for row in batch.rows())
-    return float(walls[-1] - walls[0])
+    rows = [json.loads(row) for row in batch.rows()]
+    begun = min(row["wall"] - row["reading"] - row["usage"]["seconds"] for row in rows)
+    return float(max(row["wall"] for row in rows) - begun)
 
 
 def on_ray(release: Path | None, documents: Sequence[Document], size: Size, scratch: Path) -> dict[str, Any]:
@@ -195,7 +196,7 @@ def on_ray(release: Path | None, documents: Sequence[Document], size: Size, scra
     for turn in range(TIMES):
         for workers, found in rates.items():
             seconds = seconds_on_ray(release, folder, scratch / f"out-{turn}-{workers}", workers)
-            found.append(3600 * (count - 1) / seconds)
+            found.append(3600 * count / seconds)
             say(f"  {workers} workers: {found[-1]:.0f} contracts an hour")
     one, two = (statistics.median(found) for found in rates.values())
     return {"documents": count, "one_worker": rates[1], "two_workers": rates[2], "ratio": two / one}

@@ -2,7 +2,7 @@
 
 Held-out contracts of `recipes/bundled-expert.yaml`, spread over the shorter half, are read by each arm in turn:
 
-- tag: the release, which reads each window once and decodes nothing;
+- tag: the release, which reads each window that its screen passes once, and decodes nothing;
 - tag_one_prompt_per_field: its own weights, engine and precision, asked each field of each window in a prompt of its
   own, window first, with the prefix cache, under a grammar that leaves sentence numbers;
 - point: a release of that strategy, all fields in one prompt, and point_one_prompt_per_field likewise. Without --point
@@ -180,12 +180,12 @@ def langextract(document: Document, schema: Schema, url: str, model: str) -> dic
             api_key="none",
             base_url=url,
             temperature=0.0,
+            max_output_tokens=256,
             format_type=lx.data.FormatType.YAML,  # in JSON it asks for a response format, which the endpoint refuses
         ),
         max_char_buffer=LANGEXTRACT_CHARACTERS,
         use_schema_constraints=False,
         show_progress=False,
-        language_model_params={"max_output_tokens": 256},
     )
     return {"seconds": time.perf_counter() - started, "extractions": len(found.extractions or [])}
 

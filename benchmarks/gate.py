@@ -6,7 +6,7 @@ Three experts are made by `recipes/demo.yaml`, with fewer contracts and steps, e
 - damaged: the sound adapter with noise added, six times as strong as its own weights; it goes on from there for one
   step at next to no learning rate, so that the run is a run like any other. It is served with fp32 arithmetic: noise
   like this makes every rounding so loud that parity refuses it before anything is measured;
-- forgot: trained at ten times the learning rate.
+- forgot: trained at ten times the learning rate, for half the steps.
 
 The limits are on being better than echo, and on forgetting. The sound one should pass and the others fail, each for
 its own reason. About half an hour. Progress goes to stderr; the last line of stdout is one JSON object.
@@ -37,7 +37,7 @@ SETTINGS = (
     "gate.forgetting_at_most=0.05",
     "gate.perplexity_at_most=1.5",
 )
-NO_STEP = ("train.steps=1", "train.evaluations=1", "train.lr=1e-12")
+NO_STEP = ("train.steps=1", "train.evaluations=1", "train.lr=1e-12", "train.head_lr=1e-12")
 EXACTLY = ("release.engine=openvino-f32",)
 FORGETFUL = ("train.lr=1e-2", "train.steps=24")
 QUICK = ("split.train=24", "split.validation=4", "split.test=4", "train.steps=4", "train.evaluations=1")

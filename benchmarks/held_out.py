@@ -13,8 +13,8 @@ Each has ContractEval F1, Jaccard, false-null, field F1, AUPR, precision at 80 %
 the invented rate, with 95 % intervals over contracts; `f1_over_X` is the paired test of ContractEval F1 against X. The
 rate is that of `lextune batch` over the contracts' PDF files, where there are any, or texts, end to end.
 
-`--train` takes four hours: the recipe is run to its release, which is then the expert, and as far as its thresholds
-without lexical evidence; what is there already is reused. `--quick` reads the eight shortest.
+`--train` takes four hours: both halves of the recipe are run, the release is then the expert, and as far as its
+thresholds without lexical evidence; what is there already is reused. `--quick` reads the eight shortest.
 Progress goes to stderr; the last line of stdout is one JSON object.
 """
 
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-RECIPE = Path(__file__).resolve().parents[1] / "recipes" / "bundled-expert.yaml"
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+RECIPE, FIRST = RECIPES / "bundled-expert.yaml", RECIPES / "bundled-expert-first.yaml"
 QUICK_CONTRACTS = 8
 EXPERT, LINEAR = "expert", "linear"
 WITHOUT_LINEAR = ("release.fuse_linear=false", "release.screen=null")
@@ -163,7 +164,10 @@ def main() -> None:
     parser = command(__doc__, f"the {QUICK_CONTRACTS} shortest")
     parser.add_argument("--train", action="store_true", help="make the expert first")
     given = parser.parse_args()
-    recipe = read_recipe(RECIPE)
+    goes_on = f"train.init_adapter={given.out / FIRST.stem}"
+    recipe = read_recipe(RECIPE, [goes_on])
+    if given.train:
+        stages(read_recipe(FIRST), given.out, "sft")
     made = stages(recipe, given.out, "bundle" if given.train else "split")
     documents = list(read_jsonl(made["split"].file("test.jsonl"), Document))
     if given.quick:
@@ -171,7 +175,7 @@ def main() -> None:
     release, alone = load(), None
     if given.train:
         release = load(made["bundle"].path)
-        alone = stages(read_recipe(RECIPE, WITHOUT_LINEAR), given.out, "calibrate")["calibrate"].file("model.json")
+        alone = stages(read_recipe(RECIPE, [goes_on, *WITHOUT_LINEAR]), given.out, "calibrate")["calibrate"].file("model.json")
     found = marked(release, documents, answers(release, documents, alone))
     found["end_to_end"] = end_to_end(release.path, documents, os.environ.get("LEXTUNE_CUAD", ""))
     for name, value in found.items():

@@ -168,6 +168,7 @@ def work_trl(examples: list[ChatExample], steps: int, out: Path, *, checkpointin
             report_to=[],
             disable_tqdm=True,
             use_cpu=True,
+            model_init_kwargs={"dtype": "bfloat16"},  # else TRL takes fp32
             **chosen,
         ),
         train_dataset=Dataset.from_list(rows),

@@ -68,7 +68,7 @@ SIGNATURES = Placed([Span(start=110, end=114)], 0.6, range(11, 12), whole=False)
 @pytest.mark.parametrize(
     ("kind", "quoting", "expected"),
     [
-        ("date", Quoting(share=0.1), [(25, 28)]),
+        ("date", Quoting(share=0.1), [(30, 32)]),
         ("text", Quoting(share=0.1, extent="between"), [(25, 32)]),
         ("date", Quoting(share=0.1, extent="sentences"), [(20, 39)]),
         ("parties", Quoting(share=0.9), [(25, 28), (30, 32)]),
@@ -90,7 +90,7 @@ def test_an_answer_is_read_from_the_parts_of_the_surest_place() -> None:
     wide = Quoting(share=0.1, extent="sentences")
     for kind in ("date", "parties"):
         (spans,) = stated(field(kind), [PREAMBLE, SIGNATURES], SENTENCES, wide)  # type: ignore[arg-type]
-        assert [s.start for s in spans] == ([25] if kind == "date" else [25, 30])
+        assert [s.start for s in spans] == ([30] if kind == "date" else [25, 30])
 
 
 def test_a_length_is_read_from_the_surest_place_and_then_from_all_that_is_quoted() -> None:
@@ -122,6 +122,20 @@ def test_places_are_spans_of_the_text() -> None:
     assert [one.confidence for one in found] == pytest.approx([0.9, 0.1])
     assert [(one.rows, one.whole) for one in found] == [(range(2), True), (range(2, 3), True)]
     assert place(0, field("boolean"), "", Read([], np.zeros((0, 2), np.float32)), 0.3) == []
+
+
+@pytest.mark.parametrize(("first", "date"), [(0.35, "June 5, 2019"), (0.99, "March 1, 2010")])
+def test_of_joined_sentences_the_surest_states_the_date(first: float, date: str) -> None:
+    lines = ("Amendment No. 2 to the agreement of March 1, 2010.", "It is dated as of June 5, 2019.")
+    text = "\n".join(lines)
+    cut = len(lines[0])
+    read = Read([Span(start=0, end=cut), Span(start=cut + 1, end=len(text))], np.array([[first], [0.98]], np.float32))
+    found = place(0, field("date"), text, read, share=0.1)
+    assert [one.rows for one in found] == [range(2)]
+    (spans,) = stated(field("date"), found, read.sentences, Quoting(extent="between"))
+    assert [text[s.start : s.end] for s in spans] == [date]
+    (both,) = quoted(field("date"), found, read.sentences, Quoting(extent="between"))
+    assert text[both.start : both.end] == text[36:-1]
 
 
 def test_quotes_carry_their_page() -> None:

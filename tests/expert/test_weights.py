@@ -175,6 +175,25 @@ def test_without_the_hub_the_message_says_what_works(monkeypatch: pytest.MonkeyP
         resolve_base("org/name")
 
 
+def test_what_is_not_to_be_fetched_is_not(monkeypatch: pytest.MonkeyPatch, own_cache: Path, tmp_path: Path) -> None:
+    import huggingface_hub
+
+    asked = list[bool]()
+
+    def shape_alone(*_: Any, local_files_only: bool, **__: Any) -> str:
+        asked.append(local_files_only)
+        return str(tmp_path)
+
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", shape_alone)
+    with pytest.raises(MachineError) as caught:
+        resolve_base("org/name@20", fetch=False)
+    assert str(caught.value) == ("org/name: the model is not on this machine\n  -> run `lextune model fetch org/name`")
+    with pytest.raises(ModelError, match="a model folder without safetensors weights"):
+        resolve_base("org/name")
+    assert asked == [True, False]
+
+
 def test_without_the_wheel_the_message_says_what_to_run(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MachineError, match=r"smollm2-135m is not on this machine\n.*lextune model fetch smollm2-135m"):

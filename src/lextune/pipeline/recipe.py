@@ -65,7 +65,7 @@ class EvaluateSettings(Config):
     lm_eval_limit: int | None = Field(None, ge=1)
     """How many examples of each of these tasks; null for all."""
     stressed: int = Field(0, ge=0)
-    """How many held-out contracts are spoilt in every way that stress knows, the shortest first."""
+    """How many held-out contracts are spoilt in every way that stress knows (made huge: one), the shortest first."""
     twins: int = Field(0, ge=0)
     """How many held-out contracts are read in British drafting too, drawn from those in American."""
 

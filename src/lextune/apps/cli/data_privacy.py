@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def personal(
-    source: Annotated[Path, typer.Argument(help="A dataset version, or one document (PDF, DOCX, HTML, TXT).")],
+    source: Annotated[Path, typer.Argument(help="A dataset version, or one document (PDF, DOCX, HTML, mail, text).")],
     kinds: Kinds = "",
     as_json: Json = False,
 ) -> None:

@@ -74,16 +74,19 @@ def sft(
 
 
 def _checked(recipe: Recipe, out_dir: Path, data: str | None, machine: Machine | None) -> dict[str, Any] | None:
-    """Return what preflight finds here; None where the base is not here, and a GPU is planned for."""
+    """Return what preflight finds here; None where the base is not here, and a GPU is planned for.
+
+    A plan is asked for before something is downloaded, so that it downloads no model.
+    """
     from lextune.expert.weights import resolve_base
 
     quiet_libraries()
     try:
-        resolve_base(recipe.base)
-    except MachineError as error:
+        resolve_base(recipe.base, fetch=machine is None)
+    except MachineError:
         if machine is None:
             raise
-        log.print(f"{error.where or recipe.base}: {error.what}: nothing is checked", markup=False)
+        log.print(f"{recipe.base} is not on this machine: nothing is checked without it", markup=False)
         return None
     made = run_stages(recipe, out_dir, data=data, until="preflight")[-1].artifact
     timed = ("tokens_per_second", "estimate", "estimated_parts", "processes", "dpo")

@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one record a l
 
 
 def extract(
-    files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML or text files.")],
+    files: Annotated[list[Path], typer.Argument(help="PDF, DOCX, HTML, mail or text files.")],
     release: ReleaseOption = None,
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write the document with its evidence lit.")] = None,
@@ -106,7 +106,7 @@ def record_table(record: Record) -> Table:
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="Annotated contracts in CUAD's layout.")],
+    data: Annotated[Path, typer.Option("--data", help="Annotated contracts, or rows: whatever a recipe takes.")],
     release: ReleaseOption = None,
     as_json: AsJson = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first so many documents only.")] = None,
