@@ -31,15 +31,39 @@ SENTENCES = (
         (["This Agreement is governed by the laws of France and of Spain."], [], "not alike enough"),
         (["The fee is ten dollars a month for each seat."], [], "not there at all"),
         ([" ".join([*SENTENCES, "And much more than the text itself has."])], [], "longer than the text"),
+        (["hio"], [], "the end of a word only"),
+        (["This", "12", "."], [(0, 0, 4), (1, 12, 14)], "words and numbers, and a sign that says nothing"),
+        (["greement is governed by the laws of the Sta"], [(0, 5, 51)], "long, and found with the words that it cuts"),
         ([], [], "nothing"),
     ],
 )
 def test_where_quotes_stand(quotes: list[str], places: list[tuple[int, int, int]], reason: str) -> None:
     found = ground(SENTENCES, quotes)
     assert found.places == places, reason
-    assert found.ungrounded == (len(quotes) if not places else 0)
+    assert found.ungrounded == (len(quotes) if not places else quotes.count("."))
 
 
 def test_what_is_not_there_is_counted() -> None:
     assert ground(SENTENCES, ["laws", "no such words", "nor these"]) == ([(0, 34, 38)], 2)
     assert ground([], ["laws"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes"),
+    [
+        ("The Western region is the Territory.", ["We"]),
+        ("The Licensee shall CANCEL the order.", ["CA", ".", "l"]),
+        ("It ends on 12/31/2020.", ["2/31/2020", "/", "202"]),
+    ],
+)
+def test_parts_of_words_and_signs_stand_nowhere(text: str, quotes: list[str]) -> None:
+    assert ground([text], quotes) == ([], len(quotes))
+
+
+def test_signs_that_stand_by_themselves_are_found() -> None:
+    assert ground(["As of [*] the fee", "—"], ["[*]", "—", "]"]) == ([(0, 6, 9), (1, 0, 1)], 1)
+
+
+def test_scripts_without_spaces_have_no_word_to_cut() -> None:
+    assert ground(["本合同受中国法律管辖。"], ["中国法律"]) == ([(0, 4, 8)], 0)
+    assert ground(["甲方是ACME公司。"], ["ACME", "ACM"]) == ([(0, 3, 7)], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,20 +102,20 @@ def test_a_control_token_in_a_window_stays_text(tiny_base: Path) -> None:
     assert codec.answer(question.completion).count(codec.stop_id) == 1
 
 
-WORDS = st.lists(st.sampled_from([f"w{n}" for n in range(40)] + ["null", "(b)", "—", "é,"]), max_size=12)
+WORDS = st.lists(st.sampled_from([f"w{n}" for n in range(40)] + ["null", "(b)", "—", "é,"]), max_size=12, unique=True)
 SPACES = st.sampled_from([" ", "  ", "\n", "\t"])
 
 
 @st.composite
 def _documents(draw: st.DrawFn) -> Document:
-    """Contracts of a few sentences, with quoted parts that begin and end anywhere but on a space."""
+    """Contracts of a few sentences, with quoted parts that begin and end beside a space."""
     sentences = [draw(SPACES).join(draw(WORDS)) for _ in range(draw(st.integers(1, 5)))]
     text = "X" + ".\n\n".join(sentences) + "."
-    solid = [place for place, character in enumerate(text) if not character.isspace()]
+    starts, ends = zip(*(match.span() for match in re.finditer(r"\S+", text)), strict=True)
     labels = {}
     for name in NAMES[:3]:
-        edges = st.tuples(st.sampled_from(solid), st.sampled_from(solid)).map(sorted)
-        spans = [Span(start=a, end=b + 1) for a, b in draw(st.lists(edges, max_size=3))]
+        edges = st.tuples(st.sampled_from(starts), st.sampled_from(ends)).filter(lambda edge: edge[0] < edge[1])
+        spans = [Span(start=a, end=b) for a, b in draw(st.lists(edges, max_size=3))]
         labels[name] = FieldLabel(parts=tuple(text[s.start : s.end] for s in spans), spans=tuple((s,) for s in spans))
     return Document(id="d", name="d", sha256="0" * 64, text=text, labels=labels)
 

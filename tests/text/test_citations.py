@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 from hypothesis import given
@@ -116,6 +117,13 @@ def test_any_text_is_read(text: str) -> None:
     for citation in find_citations(text, lambda case: False):
         assert text[citation.span.start : citation.span.end] == citation.text
         assert citation.status in ("unknown", "malformed", "unresolved", "unchecked")
+
+
+@pytest.mark.parametrize("pages", [", 1", " 1", ", 1-2", ", 1 n. 2"])
+def test_many_pages_after_a_citation_take_no_time(pages: str) -> None:
+    started = time.process_time()
+    assert [c.text for c in find_citations("410 U.S. 113" + pages * 10_000)] == ["410 U.S. 113"]
+    assert time.process_time() - started < 3, "quadratic, it takes ten seconds and more"
 
 
 def test_a_long_line_of_capitals_takes_no_time() -> None:

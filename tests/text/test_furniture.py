@@ -68,6 +68,35 @@ def test_headers_of_left_and_right_pages_may_differ() -> None:
     assert left == f"Supply of goods 0 {PLAIN} {PLAIN}"
 
 
+@pytest.mark.parametrize(
+    "header", ["{n} Supply Agreement", "Page {n} of 5 Draft 2020", "Acme, 10-K, Page {n}", "Acme p.{n}", "Acme | A-{n}"]
+)
+def test_a_header_may_have_the_number_of_its_page(header: str) -> None:
+    sheets = [f"{header.format(n=n)}\n{body}" for n, body in enumerate(BODIES, start=7)]
+    assert bodies(cleaned(*mapped(*sheets))) == f"{header.format(n=7)} {PLAIN}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Base Rent, Lease Year {n}: ${n}1000 per month",
+        "Base Rent, Lease Year {n}",
+        "Base Rent per month {n}1000",
+        "Base Rent per month $ {n}",
+        "{n}. Reserved",
+        "Section {n}",
+        "SCHEDULE {n}",
+        "Due on 1/1/200{n}",
+    ],
+)
+@pytest.mark.parametrize("mark", ["\f", ""])
+def test_lines_that_differ_by_an_amount_or_by_their_clause_stay(line: str, mark: str) -> None:
+    sheets = [f"{line.format(n=n)}\n{body}\n" for n, body in enumerate(BODIES, start=1)]
+    text, pages = mapped(*sheets)
+    kept = cleaned(mark.join(sheets)) if mark else cleaned(text, pages)
+    assert [line.format(n=n) in kept for n in range(1, 6)] == [True] * 5
+
+
 def test_a_sentence_goes_on_over_a_page_end_and_a_paragraph_does_not() -> None:
     first = cleaned(*mapped("The buyer shall\n1", "pay. It is so.\n2", "Next clause.\n3"))
     assert first == "The buyer shall\npay. It is so.\n\nNext clause."

@@ -173,10 +173,11 @@ def test_a_window_stands_under_the_last_heading_before_it() -> None:
         "Section \n" * 80_000,
         "A\n" + " " * 1_000_000 + "b",
         "1. A " * 100_000,
+        "1. Ⅰ " * 60_000,
         "(" * 500_000,
         "; " * 250_000,
     ],
-    ids=["wide", "headings", "gap", "numbers", "dense", "semicolons"],
+    ids=["wide", "headings", "gap", "numbers", "numerals", "dense", "semicolons"],
 )
 def test_no_text_takes_long(text: str) -> None:
     started = time.process_time()

@@ -59,7 +59,7 @@ class Document(_Frozen):
 
     `pages[i]` is the span of page i + 1 in `text`; empty where the source has no pages. `labels` holds a
     FieldLabel for every field that was assessed; a field that is missing from it was not assessed.
-    `sha256` is of the source's bytes. `edits`, in order and apart, lead from a cleaned text back to the source's.
+    `sha256` is of the source's bytes. `edits`, in order without overlap, lead from a cleaned text back to the source's.
     `tags` says what was found out about the text (`language`, `drafting`); `annotator` who labelled it, None where
     the source does not say.
 

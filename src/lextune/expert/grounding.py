@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lextune.core.records import Span
 from lextune.expert.schema import SchemaField
 from lextune.text.dates import find_dates
-from lextune.text.spans import CollapsedText, choose, cuts_word, united, whole_words
+from lextune.text.spans import CollapsedText, choose, cuts_word, united
 
 TITLE = re.compile(
     r"(?<!\w)(?!(?:This|THIS)\s)(?=[A-Z])(?:[A-Z][\w&,.'’/-]*\s+|(?:of|and|for|to|the|&)\s+){0,9}"
@@ -35,6 +35,8 @@ ALIKE = 90.0
 """Words that are not in the text to the letter are found at this `rapidfuzz` ratio, in percent, or above."""
 LONG_ENOUGH = 20
 """Characters from which on they may be: a short quote that is alike says another thing (a year, a name)."""
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]")
+"""Thai, Lao, Burmese, Khmer, Chinese and Japanese: no white space shows where their words end."""
 ALIAS = re.compile(r"\(\s*(?:(?:the|each|hereinafter|collectively|referred to as|a)\W+){0,4}[\"“]([^\"”]{2,40})[\"”]")
 
 
@@ -82,7 +84,8 @@ def ground(texts: Sequence[str], quotes: Sequence[str]) -> Grounded:
     """Find quotes in sentences; one that goes over the end of a sentence has a place in each of them.
 
     A quote that stands in several places is taken where it probably was meant (`lextune.text.spans.choose`). One that
-    stands nowhere to the letter, white space apart, may be `ALIKE` to a place with the same numbers in it.
+    stands nowhere to the letter, white space apart, may be `ALIKE` to a place with the same numbers in it. A part of
+    a word (`We` in `Western`) is no place, and a quote of signs only (`.`, `[*]`) stands between white space.
 
     Args:
         texts: the sentences, white space collapsed.
@@ -90,7 +93,7 @@ def ground(texts: Sequence[str], quotes: Sequence[str]) -> Grounded:
     """
     text = "\n".join(texts)
     known = CollapsedText(text)
-    found = [whole_words(text, known.locate(quote)) or _alike(known, quote) for quote in quotes]
+    found = [_places(known, quote) for quote in quotes]
     starts, at = [], 0
     for sentence in texts:
         starts.append(at)
@@ -102,6 +105,22 @@ def ground(texts: Sequence[str], quotes: Sequence[str]) -> Grounded:
         if span.start < start + len(sentence) and start < span.end
     }
     return Grounded(united(places), sum(not spans for spans in found))
+
+
+def _places(known: CollapsedText, quote: str) -> tuple[Span, ...]:
+    """Return the places that a quote may have meant: to the letter, else the one that is alike."""
+    text = known.original
+    cuts = _parts_word if any(map(str.isalnum, quote)) else _parts_signs
+    whole = tuple(s for s in known.locate(quote) if not (cuts(text, s.start) or cuts(text, s.end)))
+    return whole or _alike(known, quote)
+
+
+def _parts_word(text: str, edge: int) -> bool:
+    return cuts_word(text, edge) and not _UNSPACED.search(text, edge - 1, edge + 1)
+
+
+def _parts_signs(text: str, edge: int) -> bool:
+    return 0 < edge < len(text) and not (text[edge - 1].isspace() or text[edge].isspace())
 
 
 def _alike(known: CollapsedText, quote: str) -> tuple[Span, ...]:

@@ -118,7 +118,8 @@ _BEFORE = re.compile(r"([\w’'-]+)[\s\"“(]+$")
 _AFTER = re.compile(r"[\"”)]*\s+([\w’'-]+)")
 _SOFTWARE = re.compile(r"\b(?:computer|software|application|object code|source code)\s+programs?\b", re.IGNORECASE)
 
-_RUN = re.compile(r"(?<!\w)[A-Z][\w&'’-]*(?:[ \n](?:(?:of|and|for|the|on|&)[ \n]){0,2}[A-Z][\w&'’-]*)+")
+# One capitalised word is matched too, and left out later: else each part of "A-A-A-..." would be tried to its end.
+_RUN = re.compile(r"(?<!\w)[A-Z][\w&'’-]*+(?P<more>[ \n](?:(?:of|and|for|the|on|&)[ \n]){0,2}[A-Z][\w&'’-]*+)*")
 _BODY = re.compile(
     r"\b(?:Acts?|Code|Commission|Departments?|Association|Bureau|Administration|Institute|Society|Office|University"
     r"|College|Hospital|Exchange|Treaty|Convention|Directive|Street|Avenue|Boulevard|Road|Drive|Lane|Plaza|Parkway"
@@ -203,7 +204,7 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
         if _ADDRESS.search(match.group()):
             yield match.span()
     for match in _RUN.finditer(text):
-        if _BODY.search(match.group()):
+        if match["more"] and _BODY.search(match.group()):
             yield match.span()
 
 

@@ -28,7 +28,8 @@ MAX_VOLUME, MAX_PAGE = 1_000, 5_000
 
 UNPAGED = "___"  # the page of a case whose volume is not printed yet
 
-_PINS = r"(?:,?\s*(?:at\s+)?\*?\d+(?:\s*[-–]\s*\d+)?(?:\s*(?:n\.|&\s*n\.)\s*\d+)?(?=[\s,(]))*"
+# A pin cite before a capital is a parallel citation's volume, so the star may be possessive: it never has to give back.
+_PINS = r"(?:,?\s*(?:at\s+)?\*?\d+(?:\s*[-–]\s*\d+)?(?:\s*(?:n\.|&\s*n\.)\s*\d+)?(?=[\s,(])(?!\s+[A-Z]))*+"
 _PARALLEL = r"(?:,\s*\d+\s+[A-Z][\w.' ]{0,24}?\s\d+)*"
 _YEAR = re.compile(rf"{_PINS}{_PARALLEL}{_PINS}\s*\((?:[^()\d]|\d(?!\d{{3}}\)))*?(\d{{4}})\)")
 _WORD = r"[A-Z][A-Za-z']*\.?"

@@ -1,7 +1,7 @@
 """Changes to a text, and the way between the offsets of the changed text and those of its source.
 
 While a text is worked on, its changes stand in the source's offsets (`Change`). What is kept with the result is
-a tuple of `lextune.core.records.Edit`, in the result's offsets. Both are in order, and two of them never touch.
+a tuple of `lextune.core.records.Edit`, in the result's offsets. Both are in order, and two of them never overlap.
 Everything here is linear in the number of changes; an offset is looked up in logarithmic time.
 """
 
@@ -47,33 +47,37 @@ def compose(first: Sequence[Change], second: Sequence[Change], middle: str) -> l
         middle: that text.
 
     Returns:
-        Changes of the source. Those that overlap or touch have become one.
+        Changes of the source. Those that overlap have become one. Those that only touch stay two, because an offset
+        between them has a place in both texts (a footer that goes, and a repaired word after it).
     """
-    if not first and all(a.end < b.start for a, b in pairwise(second)):
-        return list(second)
-    made: list[Change] = []
-    i = j = shift = 0  # shift: an offset into the middle less the same one into the source, before first[i]
-    while i < len(first) or j < len(second):
-        ahead = [first[i].start + shift] if i < len(first) else []
-        ahead += [second[j].start] if j < len(second) else []
-        low = high = at = min(ahead)
-        before, new = shift, list[str]()
-        while True:
-            if i < len(first) and first[i].start + shift <= high:
-                change = first[i]
-                high = max(high, change.start + shift + len(change.new))
-                shift += len(change.new) - (change.end - change.start)
-                i += 1
-            elif j < len(second) and second[j].start <= high:
-                change = second[j]
-                new += (middle[at : change.start], change.new)
-                at, high = change.end, max(high, change.end)
-                j += 1
-            else:
-                break
-        new.append(middle[at:high])
-        made.append(Change(low - before, high - shift, "".join(new)))
+    pieces, shift = [_Piece(*change, 0) for change in second], 0
+    for start, end, new in first:
+        growth = len(new) - (end - start)
+        pieces.append(_Piece(start + shift, end + shift + growth, None, growth))
+        shift += growth
+    groups, high = list[list[_Piece]](), 0
+    for piece in sorted(pieces, key=lambda piece: (piece.start, piece.end)):
+        if groups and piece.start < high:
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+        high = max(high, piece.end)
+    made, after = list[Change](), 0  # what an offset into the middle is more than the same one into the source
+    for group in groups:
+        low, high = group[0].start, max(piece.end for piece in group)
+        before, after = after, after + sum(piece.growth for piece in group)
+        inside = [Change(start - low, end - low, new) for start, end, new, _ in group if new is not None]
+        made.append(Change(low - before, high - after, apply(middle[low:high], inside)))
     return made
+
+
+class _Piece(NamedTuple):
+    """`middle[start:end]`: what the first changes made, longer by `growth` than it was, or what becomes `new`."""
+
+    start: int
+    end: int
+    new: str | None
+    growth: int
 
 
 def as_edits(source: str, changes: Iterable[Change], *, trim: bool = True) -> tuple[Edit, ...]:
@@ -81,7 +85,7 @@ def as_edits(source: str, changes: Iterable[Change], *, trim: bool = True) -> tu
 
     Args:
         source: what is changed.
-        changes: in order and apart.
+        changes: in order, without overlap.
         trim: cut off what a change leaves as it was. Without it a span that ends where a changed word does still
             ends there, though the word has grown at its end.
     """

@@ -32,8 +32,13 @@ _NUMBER = re.compile(
     rf"\[?{_DASH}(?P<style>(?:page|p\.)?[\s|]*(?:[A-Z]{{1,2}}\s?[-–]\s?)?)(?P<number>\d{{1,4}}|[ivxl]{{1,7}}){_DASH}\]?",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"\d+")
-_EDGE_NUMERAL = re.compile(r"^[ivxl]+(?=\s)|(?<=\s)[ivxl]+$")
+_PAGE_NUMBER = re.compile(
+    r"^(?:\d{1,4}|[ivxl]{1,7})(?= )|(?<=\bpage )\d{1,4}(?!\w)|(?<!\w)\d{1,4}(?= of \d)"
+    r"|(?<!\w)(?:\d{1,4}|[ivxl]{1,7})(?=\W*$)"
+)
+_NOT_OF_PAGE = re.compile(  # behind it stands the number of an amount, a date or a heading
+    r"(?:[$€£] ?|[,:/]|(?<!\bp)\.|\b(?:article|section|clause|exhibit|schedule|annex|appendix|part|year) )$"
+)
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _FORM = re.compile(r"_{3,}|:\s*$|^/s/")  # signature blocks and forms repeat too
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50}
@@ -81,7 +86,7 @@ def remove_furniture(text: str, pages: Sequence[Span]) -> list[Change]:
         sheets = _between(len(lines), always | numbers)
     marks = always | numbers
     inner = [[i for i in sheet if i not in marks] for sheet in sheets]
-    return list(_removals(text, lines, marks | _repeated(lines, [sheet for sheet in inner if sheet])))
+    return list(_removals(text, lines, marks | _repeated(lines, inner)))
 
 
 def _lines(text: str) -> list[_Line]:
@@ -170,11 +175,16 @@ def _numeral_at(lines: Sequence[_Line], line: int) -> _Numeral | None:
         return None
     raw = match["number"]
     style = " ".join(match["style"].split()).lower()
+    digit = "#" if raw.isdigit() else "I" if raw.isupper() else "i"
+    return _Numeral(line, f"{style}{digit}", _value(raw))
+
+
+def _value(raw: str) -> int:
+    """Return the value of an Arabic or Roman number."""
     if raw.isdigit():
-        return _Numeral(line, f"{style}#", int(raw))
+        return int(raw)
     values = [_ROMAN[letter] for letter in raw.lower()]
-    value = sum(-a if a < b else a for a, b in pairwise([*values, 0]))
-    return _Numeral(line, f"{style}{'I' if raw.isupper() else 'i'}", value)
+    return sum(-a if a < b else a for a, b in pairwise([*values, 0]))
 
 
 def _chains(numerals: Iterable[_Numeral], follows: Callable[[int, int, int], bool]) -> list[list[int]]:
@@ -205,27 +215,33 @@ def _interrupts(lines: Sequence[_Line], line: int) -> bool:
 def _repeated(lines: Sequence[_Line], sheets: Sequence[Sequence[int]]) -> set[int]:
     """Return the lines that repeat at the tops or at the bottoms of pages, from the edge inwards."""
     found: set[int] = set()
-    kept = set(sheets[0][:EDGE]) if sheets else set()  # the first header
+    kept = set(next((sheet for sheet in sheets if sheet), [])[:EDGE])  # the first header
+    count = sum(map(bool, sheets))
     for bottom in (False, True):
         edges = [(sheet[::-1] if bottom else sheet)[:EDGE] for sheet in sheets]
         on: dict[str, list[int]] = defaultdict(list)
         for page, edge in enumerate(edges):
-            for key in {_key(lines[i].text) for i in edge}:
+            for key in {key for i in edge for key in _keys(lines[i].text, page)}:
                 on[key].append(page)
-        usual = {key for key, pages in on.items() if key and _is_usual(pages, len(sheets))}
-        for edge in edges:
+        usual = {key for key, pages in on.items() if _is_usual(pages, count)}
+        for page, edge in enumerate(edges):
             for i in edge:
-                if i in kept or _key(lines[i].text) not in usual:
+                if i in kept or usual.isdisjoint(_keys(lines[i].text, page)):
                     break
                 found.add(i)
     return found
 
 
-def _key(line: str) -> str:
-    """Return what a header has in common with itself on other pages; empty for what cannot be one."""
+def _keys(line: str, page: int) -> list[str]:
+    """Return what a header can have in common with itself on other pages; nothing for what cannot be one.
+
+    That is all that it says, or all but one number, which counts the pages.
+    """
     if len(line) > LONGEST or _FORM.search(line) or not _WORD.search(line):
-        return ""
-    return _EDGE_NUMERAL.sub("#", _DIGITS.sub("#", " ".join(line.casefold().split())))
+        return []
+    said = " ".join(line.casefold().split())
+    numbers = [m for m in _PAGE_NUMBER.finditer(said) if not _NOT_OF_PAGE.search(said[: m.start()])]
+    return [said, *(f"{said[: m.start()]}#{_value(m.group()) - page}#{said[m.end() :]}" for m in numbers)]
 
 
 def _is_usual(pages: Sequence[int], count: int) -> bool:

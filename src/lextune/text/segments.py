@@ -100,24 +100,19 @@ def _blocks(text: str) -> list[Span]:
 
 def _by_punctuation(text: str, block: Span) -> list[Span]:
     cuts = [block.start]
+    lettered, searched = False, block.start  # whether a letter stands between the last cut and `searched`
     for match in _ENDS_SENTENCE.finditer(text, block.start, block.end):
         before = text[max(cuts[-1], match.start() - 12) : match.start() + 1]
+        lettered = lettered or any(c.isalpha() for c in text[searched : match.start()])
+        searched = match.end()
         if text[match.start()] == "." and _NO_END.search(before) and match.end() < block.end:
             following = text[match.end() : match.end() + 40].lstrip()[:1]
-            if (
-                before[-2:-1] in "0123456789"
-                and following.isupper()
-                and not _numbers_only(text, cuts[-1], match.start())
-            ):
-                cuts.append(match.end())
-            continue
+            if not (before[-2:-1] in "0123456789" and following.isupper() and lettered):
+                continue
         cuts.append(match.end())
+        lettered = False
     cuts.append(block.end)
     return _spans(text, cuts)
-
-
-def _numbers_only(text: str, start: int, end: int) -> bool:
-    return not any(c.isalpha() for c in text[start:end])
 
 
 def _shorten(text: str, span: Span) -> list[Span]:

@@ -33,6 +33,17 @@ def blocks(markup: str | bytes) -> list[str]:
         ("<head><title>T</title></head><body>x<script>s()</script><style>p{}</style>y", ["xy"]),
         ("a<!-- c -->b<?pi?><p hidden>h</p><p style='DISPLAY : none'>n</p><p>z", ["ab", "z"]),
         ("<p>a<span style='display:none'>hidden</span>b", ["ab"]),
+        ("pay <del>$100</del><ins>$200</ins> <s>now</s> or <strike>never</strike>later", ["pay $200 or later"]),
+        ("<ol><li>one<li>two</ol><p>x<ol start=4><li>four</ol>", ["1. one", "2. two", "x", "4. four"]),
+        (
+            "<ol type=A><li>one<ol type=i><li>two<li>three</ol><li>four</ol>",
+            ["A. one", "i. two", "ii. three", "B. four"],
+        ),
+        ("<ol><li><p>one<p>more</li><li><ol type=a><li>two</ol><li>three", ["1. one", "more", "2. a. two", "3. three"]),
+        ("<ol><li>one<li value=5>five<li><li>seven</ol>", ["1. one", "5. five", "7. seven"]),
+        ("<ol><li>one<ul><li>dot</ul><li><table><tr><td>a<td>b</table></ol>", ["1. one", "dot", "2. a\tb"]),
+        ("<ol style='list-style: none'><li>1.1 one</ol><li>none</li>", ["1.1 one", "none"]),
+        ("<ol hidden><li>x</ol><ol type=I start=x><li>one</ol>", ["I. one"]),
         ("<td>no row</td><p>x", ["no row", "x"]),
     ],
 )

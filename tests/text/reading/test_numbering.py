@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from lextune.text.reading.numbering import Numbering, _format
+from lextune.text.reading.numbering import Numbering, in_format
 
 SPACE = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 CONTRACT = (
@@ -70,6 +70,40 @@ def test_lists_of_one_definition_go_on_unless_they_override_the_start(numbering:
     ]  # fmt: skip
 
 
+def test_a_level_that_does_not_restart_counts_on() -> None:
+    levels = (
+        '<w:lvl w:ilvl="0"><w:numFmt w:val="decimal"/><w:lvlText w:val="%1."/></w:lvl>'
+        '<w:lvl w:ilvl="1"><w:numFmt w:val="decimal"/>{}<w:lvlText w:val="%1.%2"/></w:lvl>'
+        '<w:lvl w:ilvl="2"><w:lvlRestart w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="(%3)"/></w:lvl>'
+    )
+    labels = {}
+    for restart in ("", '<w:lvlRestart w:val="0"/>', '<w:lvlRestart w:val="1"/>'):
+        abstract = f'<w:abstractNum w:abstractNumId="1">{levels.format(restart)}</w:abstractNum>'
+        numbering = Numbering(
+            xml("numbering", f'{abstract}<w:num w:numId="1"><w:abstractNumId w:val="1"/></w:num>'), None
+        )
+        labels[restart] = [numbering.label(item(1, level)) for level in (0, 1, 2, 1, 2, 0, 1, 2)]
+    begun = ["1.", "1.1", "(1)", "1.2", "(2)", "2.", "2.1", "(1)"]
+    assert labels[""] == labels['<w:lvlRestart w:val="1"/>'] == begun
+    assert labels['<w:lvlRestart w:val="0"/>'] == [*begun[:6], "2.3", "(1)"]
+
+
+def test_a_list_may_define_a_level_of_its_own() -> None:
+    own = (
+        '<w:lvl w:ilvl="0"><w:numFmt w:val="upperRoman"/><w:pStyle w:val="Own"/><w:lvlText w:val="ARTICLE %1"/></w:lvl>'
+    )
+    lists = (
+        '<w:abstractNum w:abstractNumId="1">'
+        '<w:lvl w:ilvl="0"><w:numFmt w:val="decimal"/><w:lvlText w:val="%1."/></w:lvl>'
+        '<w:lvl w:ilvl="1"><w:numFmt w:val="decimal"/><w:lvlText w:val="%1.%2"/></w:lvl></w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="1"/></w:num>'
+        f'<w:num w:numId="2"><w:abstractNumId w:val="1"/><w:lvlOverride w:ilvl="0">{own}</w:lvlOverride></w:num>'
+    )
+    numbering = Numbering(xml("numbering", lists), None)
+    places = [(2, 0), (2, 1), (1, 0), (1, 1)]
+    assert [numbering.label(item(*place)) for place in places] == ["ARTICLE I", "I.1", "2.", "2.1"]
+
+
 def test_styles_carry_numbers(numbering: Numbering) -> None:
     paragraphs = [styled("Article"), styled("Section"), styled("Child")]
     assert [numbering.label(paragraph) for paragraph in paragraphs] == ["ARTICLE I", "1.1", "1.2"]
@@ -111,4 +145,4 @@ def test_a_document_without_lists_or_styles() -> None:
     ],
 )
 def test_formats(count: int, style: str, expected: str) -> None:
-    assert _format(count, style) == expected
+    assert in_format(count, style) == expected

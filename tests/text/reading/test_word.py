@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 
@@ -76,6 +77,81 @@ def test_paragraphs_headings_and_tables_in_order(docx_of: Docx) -> None:
 def test_what_python_docx_would_leave_out_or_show(docx_of: Docx, xml: str, expected: str) -> None:
     data = docx_of(lambda document: insert(document.add_paragraph("Text "), xml))
     assert parse_docx(data, Limits()).text == expected
+
+
+def marked(text: str, mark: str = "", numbered: bool = False) -> str:
+    """A paragraph whose end may have a tracked change."""
+    number = '<w:pStyle w:val="ListNumber"/>' if numbered else ""
+    end = f'<w:rPr><w:{mark} w:id="1" w:author="a"/></w:rPr>' if mark else ""
+    return f"<w:p><w:pPr>{number}{end}</w:pPr>{text}</w:p>"
+
+
+def run(text: str, change: str = "") -> str:
+    """A run of text, which may be a tracked change."""
+    written = "delText" if change == "del" else "t"
+    made = f'<w:r><w:{written} xml:space="preserve">{text}</w:{written}></w:r>'
+    return f'<w:{change} w:id="1" w:author="a">{made}</w:{change}>' if change else made
+
+
+TABLE = f"<w:tbl><w:tr><w:tc>{marked(run('Ce'), 'del')}{marked(run('ll'))}</w:tc></w:tr></w:tbl>"
+
+
+@pytest.mark.parametrize(
+    ("paragraphs", "expected", "reason"),
+    [
+        (
+            [
+                marked(run("First"), numbered=True),
+                marked(run("Gone", "del"), "del", numbered=True),
+                marked(run("Second"), numbered=True),
+            ],
+            ["1. First", "2. Second"],
+            "a deleted paragraph is not counted",
+        ),
+        (
+            [marked(run("Away", "moveFrom"), "moveFrom", numbered=True), marked(run("Here", "moveTo"), numbered=True)],
+            ["1. Here"],
+            "nor is one that was moved away",
+        ),
+        (
+            [marked(run("One"), "ins", numbered=True), marked(run("Two"), numbered=True)],
+            ["1. One", "2. Two"],
+            "an inserted one is",
+        ),
+        (
+            [
+                marked(run("This Agreement shall be "), "del"),
+                marked(run("gone", "del"), "del"),
+                '<w:bookmarkEnd w:id="3"/>',
+                marked(run("governed by law.")),
+            ],
+            ["This Agreement shall be governed by law."],
+            "what a deleted end parted is one",
+        ),
+        (
+            [
+                marked(run("One "), "del", numbered=True),
+                marked(run("and two"), numbered=True),
+                marked(run("3"), numbered=True),
+            ],
+            ["1. One and two", "2. 3"],
+            "and counted once",
+        ),
+        (
+            [marked(run("Before"), "del"), TABLE, marked(run("after"), "del")],
+            ["Before", "Cell", "after"],
+            "with nothing to join",
+        ),
+    ],
+)
+def test_paragraphs_whose_end_is_deleted(
+    docx_of: Docx, paragraphs: list[str], expected: list[str], reason: str
+) -> None:
+    def build(document: WordDocument) -> None:
+        for place, paragraph in enumerate(paragraphs):
+            document.element.body.insert(place, parse_xml(re.sub(r"(?=/?>)", f" {nsdecls('w')}", paragraph, count=1)))
+
+    assert parse_docx(docx_of(build), Limits()).text.split("\n\n") == expected, reason
 
 
 def test_content_controls_around_paragraphs_and_rows(docx_of: Docx) -> None:

@@ -1,4 +1,4 @@
-"""HTML by lxml: its text in blocks, as a browser shows it; scripts, styles and hidden parts left out."""
+"""HTML by lxml: its text in blocks, as a browser shows it; scripts, styles, hidden and deleted parts left out."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Any
 from lxml import etree
 
 from lextune.text.reading.base import Limits, Parsed, damaged, join_blocks, row_blocks
+from lextune.text.reading.numbering import in_format, number
 from lextune.text.reading.sniff import HEAD, UTF8_BOM, UTF16_BOMS
 
 _DROPPED = frozenset({
     "head", "script", "style", "noscript", "template", "title", "meta", "link", "iframe", "object",
-    "embed", "svg", "canvas", "audio", "video", "select",
+    "embed", "svg", "canvas", "audio", "video", "select", "del", "s", "strike",
 })  # fmt: skip
 _INLINE = frozenset({
-    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em",
-    "font", "i", "img", "ins", "kbd", "label", "mark", "nobr", "q", "ruby", "s", "samp", "small",
-    "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
+    "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "dfn", "em",
+    "font", "i", "img", "ins", "kbd", "label", "mark", "nobr", "q", "ruby", "samp", "small",
+    "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
 })  # fmt: skip
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+)""", re.IGNORECASE)
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_UNMARKED = re.compile(r"list-style(?:-type)?\s*:[^;]*\bnone\b", re.IGNORECASE)
+_FORMATS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}  # <ol type>
 _SPACE = re.compile(r"[ \t\r\n\f\u00a0]+")
 _BREAK, _BLANK = "\x1e", "\x1f"  # <br>, and the newlines and spaces of <pre>, while white space is collapsed
 _PRE = str.maketrans({"\n": _BREAK, " ": _BLANK, "\u00a0": _BLANK, "\t": _BLANK * 8})
@@ -84,7 +87,9 @@ class _Blocks:
     """Walks a tree without recursion (markup may be nested deeply) and gathers its blocks.
 
     `run` is the text of the block that is open; `rows` holds, for every table row that is open, the cells
-    gathered so far, a cell being a list of blocks; `pre` counts the open <pre>.
+    gathered so far, a cell being a list of blocks; `pre` counts the open <pre>. `lists` holds, for every list that
+    is open, its next number and how it is written, None where it has none; `number` is that of the item whose first
+    block is to come.
     """
 
     def __init__(self) -> None:
@@ -92,6 +97,8 @@ class _Blocks:
         self.run: list[str] = []
         self.rows: list[list[list[str]]] = []
         self.pre = 0
+        self.lists: list[tuple[int, str] | None] = []
+        self.number = ""
 
     def read(self, root: Any) -> list[str]:
         """Return the blocks of the tree under `root`."""
@@ -123,6 +130,21 @@ class _Blocks:
             self.rows[-1].append([])
         elif tag == "pre":
             self.pre += 1
+        elif tag in ("ol", "ul"):
+            numbered = tag == "ol" and not _UNMARKED.search(element.get("style", ""))
+            style = _FORMATS.get(element.get("type", ""), "decimal")
+            self.lists.append((number(element.get("start"), 1), style) if numbered else None)
+        elif tag == "li":
+            self._item(element)
+
+    def _item(self, item: Any) -> None:
+        """Count an item of a numbered list."""
+        if not self.lists or self.lists[-1] is None:
+            return
+        count, style = self.lists[-1]
+        count = number(item.get("value"), count)
+        self.lists[-1] = count + 1, style
+        self.number = f"{self.number} {in_format(count, style)}.".strip()  # after that of an item that begins with it
 
     def _end(self, tag: str) -> None:
         if tag not in _INLINE and tag != "br":
@@ -132,6 +154,10 @@ class _Blocks:
                 self._add(block)
         elif tag == "pre":
             self.pre -= 1
+        elif tag in ("ol", "ul"):
+            self.lists.pop()
+        elif tag == "li":
+            self.number = ""
 
     def _text(self, text: str | None) -> None:
         if not text:
@@ -148,6 +174,8 @@ class _Blocks:
     def _add(self, block: str) -> None:
         if not block:
             return
+        if self.number:
+            block, self.number = f"{self.number} {block}", ""
         if self.rows and self.rows[-1]:
             self.rows[-1][-1].append(block)
         else:

@@ -48,20 +48,23 @@ def number(text: str | None, default: int = 0) -> int:
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a list: where it starts, its format, its pattern, whether it shows decimals only."""
+    """One level of a list: where it starts, its format, its pattern, whether it shows decimals only.
+
+    It begins again after each paragraph of one of the first `restart` levels; None for all levels above it.
+    """
 
     start: int = 1
     format: str = "decimal"
     pattern: str = ""
     legal: bool = False
     style: str | None = None
+    restart: int | None = None
 
 
 @dataclass
 class _List:
     """A counter for each level of one abstract list. `restarted` names the lists that began again in it."""
 
-    levels: dict[int, Level]
     counts: dict[int, int] = field(default_factory=dict)
     restarted: set[str] = field(default_factory=set)
 
@@ -82,6 +85,7 @@ class Numbering:
         self._nums = {_id(num, "numId"): num for num in _all(numbering, "num")}
         self._abstract = {_id(item, "abstractNumId"): item for item in _all(numbering, "abstractNum")}
         self._lists: dict[str, _List] = {}
+        self._levels: dict[str, dict[int, Level]] = {}
 
     def label(self, paragraph: Any) -> str:
         """Count the paragraph and return its number, "" where it has none and "•" for a bullet."""
@@ -89,15 +93,17 @@ class Numbering:
         if place is None:
             return ""
         num_id, level_index = place
-        found = self._list(num_id)
-        if found is None or level_index not in found.levels:
+        levels, found = self._levels_of(num_id), self._list(num_id)
+        if found is None or level_index not in levels:
             return ""
         self._restart(found, num_id)
-        level = found.levels[level_index]
-        found.counts[level_index] = found.counts.get(level_index, level.start - 1) + 1
-        for deeper in [index for index in found.counts if index > level_index]:
-            del found.counts[deeper]
-        return _render(found, level)
+        level, counts = levels[level_index], found.counts
+        counts[level_index] = counts.get(level_index, level.start - 1) + 1
+        for deeper in [index for index in counts if index > level_index]:
+            restart = levels.get(deeper, Level()).restart
+            if restart is None or level_index < restart:
+                del counts[deeper]
+        return _render(levels, counts, level)
 
     def _place(self, paragraph: Any) -> tuple[str, int] | None:
         """Return the list and level of a paragraph: its own, else its style's."""
@@ -118,20 +124,25 @@ class Numbering:
         return num_id, number(level)
 
     def _level_of_style(self, num_id: str, style: str) -> str | None:
-        found = self._list(num_id)
-        levels = found.levels.items() if found else ()
+        levels = self._levels_of(num_id).items()
         return next((str(index) for index, level in levels if level.style == style), None)
+
+    def _levels_of(self, num_id: str) -> dict[int, Level]:
+        """Return the levels of a list: those of its abstract definition, but for those that it defines itself."""
+        if num_id not in self._levels:
+            num = self._nums.get(num_id)
+            abstract_id = value(num, "abstractNumId")
+            shared = _all(self._definition(abstract_id), "lvl") if abstract_id else []
+            own = [level for override in _all(num, "lvlOverride") for level in _all(override, "lvl")]
+            self._levels[num_id] = {_index(level): _level(level) for level in (*shared, *own)}
+        return self._levels[num_id]
 
     def _list(self, num_id: str) -> _List | None:
         """Return the counters that list `num_id` shares with the other lists of its abstract definition."""
         abstract_id = value(self._nums.get(num_id), "abstractNumId")
         if abstract_id is None:
             return None
-        if abstract_id not in self._lists:
-            definition = self._definition(abstract_id)
-            levels = {_index(item): _level(item) for item in _all(definition, "lvl")}
-            self._lists[abstract_id] = _List(levels)
-        return self._lists[abstract_id]
+        return self._lists.setdefault(abstract_id, _List())
 
     def _definition(self, abstract_id: str) -> Any | None:
         """Return an abstract list; one that only links to a list style is followed there."""
@@ -168,6 +179,7 @@ def _index(element: Any) -> int:
 
 
 def _level(element: Any) -> Level:
+    restart = value(element, "lvlRestart")
     legal = child(element, "isLgl") is not None and value(element, "isLgl") not in ("0", "false", "off")
     return Level(
         start=number(value(element, "start"), 1),
@@ -175,10 +187,11 @@ def _level(element: Any) -> Level:
         pattern=value(element, "lvlText") or "",
         legal=legal,
         style=value(element, "pStyle"),
+        restart=None if restart is None else number(restart),
     )
 
 
-def _render(found: _List, level: Level) -> str:
+def _render(levels: dict[int, Level], counts: dict[int, int], level: Level) -> str:
     if level.format == "bullet":
         return "•"
     if level.format == "none":
@@ -186,15 +199,15 @@ def _render(found: _List, level: Level) -> str:
 
     def place(match: re.Match[str]) -> str:
         index = int(match[1]) - 1
-        other = found.levels.get(index, Level())
-        count = found.counts.get(index, other.start)
-        return _format(count, "decimal" if level.legal else other.format)
+        other = levels.get(index, Level())
+        count = counts.get(index, other.start)
+        return in_format(count, "decimal" if level.legal else other.format)
 
     return _PLACE.sub(place, level.pattern).strip()
 
 
-def _format(count: int, style: str) -> str:
-    """Write a count; formats of other scripts and spelled-out numbers are written as decimals."""
+def in_format(count: int, style: str) -> str:
+    """Return a count in one of Word's formats; those of other scripts and of words are written as decimals."""
     if style in ("lowerLetter", "upperLetter") and 0 < count <= 780:
         letters = chr(ord("a") + (count - 1) % 26) * ((count - 1) // 26 + 1)  # z is followed by aa, bb, ...
         return letters if style == "lowerLetter" else letters.upper()

@@ -125,10 +125,16 @@ def _notes(main: Any) -> list[Any]:
 
 
 class _Reader:
-    """Turns elements into blocks. Counts numbers, so it reads a document once, in order."""
+    """Turns elements into blocks. Counts numbers, so it reads a document once, in order.
+
+    `begun` and `boxes` are the text, and the text boxes, of paragraphs whose end is deleted: the next one goes on
+    from there, and it is the one that counts.
+    """
 
     def __init__(self, numbering: Numbering) -> None:
         self.numbering = numbering
+        self.begun: list[str] = []
+        self.boxes: list[Any] = []
 
     def document(self, root: Any, notes: list[Any]) -> Iterator[str]:
         """Yield the blocks of the body, then those of its notes."""
@@ -139,23 +145,28 @@ class _Reader:
             yield from self.blocks(note)
 
     def blocks(self, container: Any) -> Iterator[str]:
-        """Yield the blocks among the children of a body, cell, text box, note or content control."""
-        for child in container:
+        """Yield the blocks of a body, cell, text box or note."""
+        yield from self._blocks(container)
+        yield from self._paragraph()
+
+    def _blocks(self, element: Any) -> Iterator[str]:
+        for child in element:
             kind = local(child)
             if kind == "p":
-                yield from self._paragraph(child)
+                _inline(child, self.begun, self.boxes)
+                if not _end_is_deleted(child):
+                    yield from self._paragraph(self.numbering.label(child))  # counted even where empty, as Word does
             elif kind == "tbl":
+                yield from self._paragraph()
                 for row in _within(child, "tr"):
                     yield from row_blocks([list(self.blocks(cell)) for cell in _within(row, "tc")])
             elif kind not in _SKIPPED:  # sdt, sdtContent, ins, moveTo, customXml, smartTag, AlternateContent
-                yield from self.blocks(child)
+                yield from self._blocks(child)
 
-    def _paragraph(self, paragraph: Any) -> Iterator[str]:
-        pieces: list[str] = []
-        boxes: list[Any] = []
-        _inline(paragraph, pieces, boxes)
-        text = "".join(pieces).strip()
-        label = self.numbering.label(paragraph)  # counted even where the paragraph is empty, as Word does
+    def _paragraph(self, label: str = "") -> Iterator[str]:
+        """Yield the paragraph that has begun, and its text boxes."""
+        text, boxes = "".join(self.begun).strip(), self.boxes
+        self.begun, self.boxes = [], []
         if text:
             yield f"{label} {text}" if label else text
         for box in boxes:
@@ -187,6 +198,11 @@ def _inline(element: Any, pieces: list[str], boxes: list[Any]) -> None:
             boxes.append(child)
         elif kind not in _SKIPPED and not (kind == "r" and _hidden(child)):
             _inline(child, pieces, boxes)
+
+
+def _end_is_deleted(paragraph: Any) -> bool:
+    marks = [mark for run in _properties(paragraph, "pPr") if local(run) == "rPr" for mark in run]
+    return any(local(mark) in ("del", "moveFrom") for mark in marks)
 
 
 def _hidden(run: Any) -> bool:
