@@ -222,13 +222,13 @@ def test_a_worker_that_dies_is_told(ray_logs: Path) -> None:
 def test_a_cluster_of_its_own_starts_says_nothing_and_is_gone_at_ctrl_c(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import os, ray, signal, threading, time\n"
+        "import os, ray, signal, subprocess, threading, time\n"
         "from lextune.core.cluster import on_cluster\n"
         "assert list(on_cluster('local', len, ['abc'])) == [('abc', 3)] and not ray.is_initialized()\n"
-        "results = on_cluster('local', time.sleep, [0] + [60] * 600)\n"
+        f"results = on_cluster('local', subprocess.call, [['sh', '-c', 'touch {tmp_path}/begun; exec sleep 60']] * 600)\n"
         "def stop():\n"
-        "    while not ray.is_initialized(): time.sleep(0.1)\n"
-        "    time.sleep(3); os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    while not os.path.exists('{tmp_path}/begun'): time.sleep(0.1)\n"  # Ray loses a signal while it starts
+        "    time.sleep(1); os.kill(os.getpid(), signal.SIGINT)\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "threading.Thread(target=stop).start()\n"
         "try: list(results)\n"
