@@ -225,7 +225,8 @@ def test_a_cluster_of_its_own_starts_says_nothing_and_is_gone_at_ctrl_c(tmp_path
         "import os, ray, signal, subprocess, threading, time\n"
         "from lextune.core.cluster import on_cluster\n"
         "assert list(on_cluster('local', len, ['abc'])) == [('abc', 3)] and not ray.is_initialized()\n"
-        f"results = on_cluster('local', subprocess.call, [['sh', '-c', 'touch {tmp_path}/begun; exec sleep 60']] * 600)\n"
+        f"long = ['sh', '-c', 'touch {tmp_path}/begun; exec sleep 60']\n"
+        "results = on_cluster('local', subprocess.call, [long] * 600)\n"
         "def stop():\n"
         f"    while not os.path.exists('{tmp_path}/begun'): time.sleep(0.1)\n"  # Ray loses a signal while it starts
         "    time.sleep(1); os.kill(os.getpid(), signal.SIGINT)\n"
