@@ -58,20 +58,23 @@ def test_a_cluster_gives_the_same_records(batch: Any, tools: Tools, ray_logs: Pa
 
 
 class Killing:
-    """An expert whose process ends at one document, and that refuses another."""
+    """An expert whose process ends at one document, or has no memory for it, and that refuses another."""
 
     def answer(self, document: Document, *, min_confidence: float | None = None) -> Any:
         import os
 
         if document.name == "kills.txt":
             os._exit(9)
+        if document.name == "huge.txt":
+            raise MemoryError
         raise ModelError("no head")
 
 
+@pytest.mark.parametrize("name", ["kills", "huge"])
 def test_a_document_that_kills_its_worker_is_a_failure_and_a_broken_release_ends_the_batch(
-    batch: Any, tools: Tools, ray_logs: Path
+    batch: Any, tools: Tools, ray_logs: Path, name: str
 ) -> None:
-    tools.write(batch.folder, kills="x")
+    tools.write(batch.folder, **{name: "x"})
     one = BatchOptions(ray="local", workers=1)
     summary = batch.run(options=one, start=sent(Killing()))
     assert summary["failures"] == {"the process that read it was killed, each time": 1}
