@@ -5,8 +5,8 @@
 runs until somebody ends it expires on the "date" `perpetual`.
 
 `5/8/2014` can be read two ways. Its value is then the set of both, `[2014-05-08,2014-08-05]` ("one of a set" of ISO
-8601-2), the month-first reading of the United States before the other; a numeric date beside it that can be read one
-way only decides it.
+8601-2), the month-first reading of the United States before the other; `5.8.2014` has the day first. A numeric date
+beside it that can be read one way only decides it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from lextune.text.numerals import ORDINAL_WORDS, ordinal
+from lextune.text.numerals import NUMBER_WORDS, ORDINAL_WORDS, ordinal
 
 PERPETUAL = "perpetual"
 NEAR = 150  # characters before a value in which a word says what it is
@@ -45,19 +45,19 @@ _PATTERNS = tuple(
     for pattern in (
         r"\b(?P<year>\d{4}|\d{3}X|\d\dXX|XXXX)-(?P<month>\d\d|XX)-(?P<day>\d\d|XX)\b",
         rf"(?<![\w/])(?P<first>{_PART})(?P<sep>[/-])(?P<second>{_PART})(?P=sep)(?P<year>{_ANY_YEAR})",
-        r"(?<![\d.])(?P<second>\d{1,2})\.(?P<first>\d{1,2})\.(?P<year>(?:19|20)\d{2})(?![\d.])",
+        r"(?<![\d.])(?P<first>\d{1,2})(?P<sep>\.)(?P<second>\d{1,2})\.(?P<year>(?:19|20)\d{2})(?![\d.])",
         rf"(?<!\w){_DAY}\s*(?i:day\s*)?(?i:of\b)?[\s-]*(?:{_MONTH}|{_BLANKS})\s*,?\s*"
         rf"(?:(?:of|in the year)\s+)?{_YEAR}",
         rf"(?:{_BLANKS}(?:st|nd|rd|th)?|\bday of)\s*(?:day\s*)?(?:of\b)?\s*(?:{_MONTH}|{_BLANKS})?"
         rf"\s*,?\s*{_YEAR}",
         rf"(?<!\w){_DAY}\s*(?i:day\s*)?(?i:of\b)?\s*{_MONTH}(?!\s*,?\s*\d)",
         rf"\b{_MONTH}\s*(?:(?:the\s+)?(?:{_DAY}|{_BLANKS}))?\s*(?:,|of|in the year)?\s*{_YEAR}",
-        rf"\b{_MONTH}\s+{_DAY}(?!\s*,?\s*\d)",
+        rf"(?<!\b\d\s)(?<!\b\d\d\s)(?<!\d(?:st|nd|rd|th)\s)\b{_MONTH}\s+{_DAY}(?!\s*,?\s*\d)",
         rf"^\W*{_YEAR}\W*$",
     )
 )
 DAY_FIRST, MONTH_FIRST = "day first", "month first"
-_NUMERIC = re.compile(r"(?<![\w/-])(\d{1,2})([/-])(\d{1,2})\2\d{2}")
+_NUMERIC = re.compile(r"(?<![\w/-])(\d{1,2})([/.-])(\d{1,2})\2(?:(?:19|20)\d{2}|(?<!\.)\d{2})")
 _ONE_OF = re.compile(r"\[[\dX]{4}-[\dX]{2}-[\dX]{2}(?:,[\dX]{4}-[\dX]{2}-[\dX]{2})+\]")
 _FOR_EVER = re.compile(
     r"\bperpetual(?:ly)?\b|\bin perpetuity\b|\bindefinite(?:ly)?\b|\bunlimited (?:period|term|duration)\b",
@@ -75,13 +75,20 @@ _START_CUE = re.compile(r"\b(?:effective|commenc\w*|begin\w*|start\w*|from|in fo
 _END_CUE = re.compile(
     r"\b(?:until|through|thru|up to|to|expir\w*|end(?:s|ed|ing)?|terminat\w*|conclud\w*)\b[^.;]{0,40}$", re.I
 )
+_COUNTED = re.compile(
+    r"(?:\b(?:days?|weeks?|months?|quarters?|years?|anniversary)\b[^.;]{0,40}"
+    r"\b(?:after|following|(?P<back>before|preceding|prior\s+to))"
+    rf"|(?:\banniversary|(?:\b{NUMBER_WORDS}|\d)\)?[\s-]*(?:\w+\s+)?(?:days?|weeks?|months?|quarters?|years?))"
+    r"\s+of)\s+(?:the\s+)?(?:(?:\w+\s+)?date\s+of\s+)?$",
+    re.I,
+)
 _ENDS_EFFECTIVE = re.compile(r"\b(?:terminat|expir|end)\w*[\s,]+(?:be\s+)?effective\b[^.;]{0,40}$", re.I)
 
 
 class FoundDate(NamedTuple):
     """One date in a text: ISO 8601 with X for unknown digits, and where it stands.
 
-    `other` is the date that it also can be, day before month; empty where it can be read one way only.
+    `other` is the date that it also can be, day and month changed; empty where it can be read one way only.
     """
 
     value: str
@@ -173,6 +180,18 @@ def same_date(gold: str, answer: str) -> bool:
     return all(wanted in ("X", given) for wanted, given in zip(gold, answer, strict=True))
 
 
+def counted_from(text: str) -> str | None:
+    """Return the date after which a length of time is counted, "five years after January 1, 2019"; None where none is.
+
+    Where one is counted back from a date, "90 days before December 1, 2020", there is none.
+    """
+    for date in find_dates(text):
+        counted = _COUNTED.search(text, max(0, date.start - NEAR), date.start)
+        if counted and not counted["back"] and date.has_year:
+            return date.stated
+    return None
+
+
 def runs_until_ended(text: str) -> bool:
     """Say whether `text` lets something run until somebody ends it."""
     return _UNTIL_ENDED.search(text) is not None
@@ -198,32 +217,37 @@ def _end(text: str, dates: list[FoundDate]) -> str | None:
         return ends
     if is_perpetual(text):
         return PERPETUAL
-    others = [date for date in dates if not _START_CUE.search(text[max(0, date.start - NEAR) : date.start])]
+    before = {date: text[max(0, date.start - NEAR) : date.start] for date in dates}
+    others = [date for date in dates if not _START_CUE.search(before[date]) and not _COUNTED.search(before[date])]
     return others[-1].stated if others and not _LENGTH.search(text) else None
 
 
 def _named_end(text: str, dates: list[FoundDate]) -> str | None:
-    """Return the first date that follows a word for an end, with no other date and no word for a start between them."""
+    """Return the first date that follows a word for an end, with no other date and no word for a start between them.
+
+    A date that a length is counted from is none.
+    """
     since = 0
     for date in dates:
         before = text[max(since, date.start - NEAR) : date.start]
+        since = date.end
+        if _COUNTED.search(before):
+            continue
         ends, starts = _END_CUE.search(before), _START_CUE.search(before)
         if _ENDS_EFFECTIVE.search(before) or (ends and not (starts and starts.start() > ends.start())):
             return date.stated
-        since = date.end
     return None
 
 
 def _readings(text: str) -> Iterator[FoundDate]:
     orders = number_orders(text)
-    day_first = orders == {DAY_FIRST}
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             parts = match.groupdict()
             value, other = _value(parts), None
-            if parts.get("sep") is not None and "X" not in (
-                value or ""
-            ):  # 5/8/2014: which of the two is the month is not said
+            sep = parts.get("sep")
+            if sep is not None and "X" not in (value or ""):  # 5/8/2014: which of the two is the month is not said
+                day_first = orders == {DAY_FIRST} or (sep == "." and orders != {MONTH_FIRST})
                 other = _value(parts | {"first": parts["second"], "second": parts["first"]})
                 value, other = (other, value) if day_first else (value, other)
             if value is not None:

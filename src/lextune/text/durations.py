@@ -10,7 +10,18 @@ import datetime
 import re
 from typing import Any, NamedTuple
 
-from lextune.text.dates import END, NEAR, PERPETUAL, START, is_perpetual, one_of, read_date, readings, runs_until_ended
+from lextune.text.dates import (
+    END,
+    NEAR,
+    PERPETUAL,
+    START,
+    counted_from,
+    is_perpetual,
+    one_of,
+    read_date,
+    readings,
+    runs_until_ended,
+)
 from lextune.text.numerals import NUMBER_WORDS, ORDINAL_WORDS, number, ordinal
 
 DAYS = {
@@ -28,19 +39,34 @@ _MONTHS, _WHOLE_DAYS = {"month": 1, "quarter": 3, "year": 12}, {"day": 1, "week"
 TOLERANCE = 0.02
 """Two lengths are the same within 2 %: 30 days are a month, 180 days six; 4 weeks are no month."""
 
-_NUMBER = rf"(?:\b(?P<words>{NUMBER_WORDS})|(?<![\d.,])(?P<digits>\d{{1,4}}))"
+_BRACKETS = rf"(?:\s*(?:\(\s*(?:[\d./½]{{1,7}}|{NUMBER_WORDS})\s*\)|\)))?"
+_ANY_NUMBER = rf"(?:\b(?>{NUMBER_WORDS})|(?<![\d.,$])(?<!\d/)\d{{1,3}}){_BRACKETS}"
+_THAN = (
+    r"(?:(?:in\s+no\s+event|not?)\s+)?"
+    r"(?:(?:more|less|fewer|greater|longer|later|earlier)\s+than|at\s+(?:least|most)|up\s+to)\s+"
+)
+_JOINT = rf"(?:\s*(?P<dash>[-\u2010-\u2014])\s*|,?\s+(?:to|or|nor|but|and)\s+(?:{_THAN})?)"
+_OTHERS = rf"(?P<others>(?:{_ANY_NUMBER}\s*,\s*){{0,3}}{_ANY_NUMBER}{_JOINT})"  # "three (3), five (5) or" ten years
+_FRACTION = r"\d{1,3}/\d{1,3}|\d{0,3}\s?[¼½¾]|(?:\b(?:one|an?)[\s-]+)?\bhalf(?:[\s-]+(?:of\s+)?an?)?\b"
+_NUMBER = rf"(?:\b(?P<words>{NUMBER_WORDS})|(?<![\d.,])(?<!\d/)(?:(?P<digits>\d{{1,4}})|(?P<fraction>{_FRACTION})))"
+_BEGINS = rf"(?=[\d¼½¾]|\b(?:{NUMBER_WORDS}|half|an?)\b)"  # what is no number is passed over at once
 _KIND = r"(?:(?:full|calendar|consecutive|additional|successive|contract|business|working|banking)[\s-]+)*"
 _UNIT = r"(?P<unit>days?|weeks?|months?|quarters?|years?)\b"
-_DURATION = re.compile(
-    rf"{_NUMBER}\s*(?:\(\s*(?:\d{{1,4}}|{NUMBER_WORDS})\s*\)|\))?[\s~-]*(?P<kind>{_KIND}){_UNIT}", re.I
+_DURATION = re.compile(rf"{_BEGINS}{_OTHERS}?{_NUMBER}{_BRACKETS}[\s~-]*(?P<kind>{_KIND}){_UNIT}", re.I)
+_STATED = re.compile(rf"\b{NUMBER_WORDS}|\d+(?:[./]\d+|½)?", re.I)
+_AND_MORE = re.compile(rf"\s*(?P<joint>,|and|,\s*and)\s+{_DURATION.pattern}", re.I)
+_AND_HALF = re.compile(r"\s+and\s+(?:an?|one)[\s-]+half\b", re.I)
+_LABEL = re.compile(
+    rf"\b(?:{'|'.join(calendar.month_name[1:])}|section|article|clause|paragraph|exhibit|schedule)s?\s+$", re.I
 )
-_AND_MORE = re.compile(rf"\s*(?:,|and|,\s*and)\s+{_DURATION.pattern}", re.I)
 _PERIODIC = re.compile(
     r"\b(?P<unit>year|month|quarter|week)[- ]to[- ](?P=unit)\b|\b(?:each|every|per|an?|another)"
     r"\s+(?:calendar\s+)?(?P<each>year|month|quarter)\b(?![\s-]to\b)|\b(?P<adverb>annual|yearly|monthly|quarterly)"
     r"\s+(?:basis|periods?|terms?|renewals?)|\b(?P<ly>annually|yearly|monthly|quarterly)\b",
     re.I,
 )
+_NO_PERIOD = re.compile(r"\b(?:half|semi|bi)[\s-]*(?:of\s+)?$", re.I)
+_ONE_PERIOD = re.compile(r"\b(?:period|term)\s+of\s+$", re.I)
 _ANNIVERSARY = re.compile(
     rf"\b(?P<nth>{ORDINAL_WORDS}|\d{{1,2}}(?=\s?[snrt]\s?[tdh]\b))[^\W\d]{{0,2}}\s*(?:\([^()]*\)\s*)?(?:year\s+)?anniversary",
     re.I,
@@ -63,14 +89,20 @@ _AFTER_NOTICE = re.compile(
 
 
 class _Found(NamedTuple):
-    value: int
+    """A length in a text: the least of the numbers stated for it, None of a fraction; not sure where there are more."""
+
+    value: int | None
     unit: str
     start: int
     end: int
+    sure: bool = True
 
 
 def read_duration(text: str, field: str = "") -> Any | None:
     """Return the length of time that a quote or an annotated answer states, None where it states none.
+
+    Of a range, of alternatives and of words and digits at odds the least counts for a notice; any other length
+    cannot be told then, nor one with a fraction.
 
     Args:
         text: a whole answer or a whole quoted sentence, its white space collapsed.
@@ -88,6 +120,9 @@ def read_duration(text: str, field: str = "") -> Any | None:
     chosen = candidates[0] if candidates else None
     if chosen is None:
         return PERPETUAL if is_perpetual(text) or runs_until_ended(text) else None
+    notice = _NOTICE_FIELD.search(field) or _AFTER_NOTICE.search(text[chosen.end : chosen.end + NEAR])
+    if not chosen.value or not (chosen.sure or notice):
+        return None
     duration: dict[str, Any] = {"value": chosen.value, "unit": chosen.unit}
     if _SUCCESSIVE.search(text[max(0, chosen.start - 60) : chosen.end]) or _is_periodic(text, chosen):
         duration["successive"] = True
@@ -137,7 +172,10 @@ def end_of_term(text: str, start: str | None = None) -> str | None:
     if not lengths:
         return None
     term = min(lengths, key=lambda one: one.start)
-    return end_of(read_date(text, START) or start or "", {"value": term.value, "unit": term.unit})
+    if term.value is None or not term.sure:
+        return None
+    since = counted_from(text) or read_date(text, START) or start or ""
+    return end_of(since, {"value": term.value, "unit": term.unit})
 
 
 def end_of(start: str, duration: Any) -> str | None:
@@ -188,30 +226,55 @@ def _find(text: str) -> list[_Found]:
     found, at = [], 0
     while match := _DURATION.search(text, at):
         one = _read(match)
-        more = _AND_MORE.match(text, match.end())
-        if more is not None and one is not None:
-            one = _sum(one, _read(more)) or one
         if one is not None:
+            one = _with_more(text, one)
             found.append(one)
         at = one.end if one is not None else match.end()
     return found
 
 
 def _read(match: re.Match[str]) -> _Found | None:
-    value = number(match["words"] or match["digits"])
     if match["digits"] and match["unit"].lower() == "year" and _IS_YEAR.fullmatch(match["digits"]):
         return None  # "the 2019 calendar year"
     unit = match["unit"].lower().rstrip("s")
     if unit == "day" and re.search("business|working|banking", match["kind"], re.I):
         unit = "business day"
-    return _Found(value, unit, match.start(), match.end()) if value else None
-
-
-def _sum(years: _Found, months: _Found | None) -> _Found | None:
-    """Return "two years and six months" as months, None where the two are no years and months."""
-    if months is None or (years.unit, months.unit) != ("year", "month"):
+    start = match.start()
+    if match["others"] and not _are_alternatives(match):
+        start = match.end("others")
+    if match["fraction"]:
+        return _Found(None, unit, start, match.end())
+    stated = [number(one) for one in _STATED.findall(match.string, start, match.start("kind"))]
+    known = [one for one in stated if one is not None]
+    if not any(known):
         return None
-    return _Found(12 * years.value + months.value, "month", years.start, months.end)
+    return _Found(min(known), unit, start, match.end(), len(set(stated)) == 1)
+
+
+def _are_alternatives(match: re.Match[str]) -> bool:
+    """Say whether the numbers before a length are alternatives to its own: no `June 1 and`, no `2-` of 1-year terms."""
+    if _LABEL.search(match.string, max(0, match.start() - NEAR), match.start()):
+        return False
+    if not match["dash"] or match["fraction"]:
+        return True
+    counts, own = map(number, _STATED.findall(match["others"])), number(match["words"] or match["digits"])
+    return any(count is not None and own is not None and count < own for count in counts)
+
+
+def _with_more(text: str, one: _Found) -> _Found:
+    """Return a length with what "and" adds to it: years and months as months, anything else as what cannot be told."""
+    if half := _AND_HALF.match(text, one.end):
+        return one._replace(value=None, end=half.end())
+    match = _AND_MORE.match(text, one.end)
+    more = _read(match) if match is not None else None
+    if match is None or more is None:
+        return one
+    if (one.unit, more.unit) == ("year", "month"):
+        months = 12 * one.value + more.value if one.value and more.value and one.sure and more.sure else None
+        return _Found(months, "month", one.start, more.end)
+    if match["joint"] == "," or _is_notice(text, more):
+        return one
+    return one._replace(value=None, end=more.end)
 
 
 def _renewals(text: str, found: list[_Found]) -> list[_Found]:
@@ -238,10 +301,14 @@ def _is_notice(text: str, one: _Found) -> bool:
 def _periodic(text: str) -> list[_Found]:
     found = []
     for match in _PERIODIC.finditer(text):
+        if _NO_PERIOD.search(text, max(0, match.start() - NEAR), match.start()):
+            continue
         word = (match["unit"] or match["each"] or match["adverb"] or match["ly"]).lower().removesuffix("ly")
         found.append(_Found(1, "year" if word == "annual" else word, match.start(), match.end()))
     return found
 
 
 def _is_periodic(text: str, one: _Found) -> bool:
+    if _ONE_PERIOD.search(text, max(0, one.start - NEAR), one.start):
+        return False
     return _PERIODIC.fullmatch(text[one.start : one.end]) is not None

@@ -8,7 +8,7 @@ and the countries that occur as a choice of law. The canonical name is the usual
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _STATES = {
     "United States": (
@@ -45,7 +45,7 @@ _COUNTRIES = (
     "Kyrgyzstan, Laos, Latvia, Lebanon, Liberia, Libya, Liechtenstein, Lithuania, Luxembourg, "
     "Madagascar, Malaysia, Malta, Marshall Islands, Mauritius, Mexico, Moldova, Monaco, Mongolia, "
     "Montenegro, Morocco, Mozambique, Myanmar, Namibia, Nepal, Netherlands, New Zealand, Nicaragua, "
-    "Nigeria, North Macedonia, Norway, Oman, Pakistan, Panama, Papua New Guinea, Paraguay, Peru, "
+    "Nigeria, North Korea, North Macedonia, Norway, Oman, Pakistan, Panama, Papua New Guinea, Paraguay, Peru, "
     "Philippines, Poland, Portugal, Qatar, Romania, Russia, Rwanda, Saudi Arabia, Senegal, Serbia, "
     "Seychelles, Singapore, Slovakia, Slovenia, South Africa, South Korea, Spain, Sri Lanka, Sweden, "
     "Switzerland, Taiwan, Tanzania, Thailand, Trinidad and Tobago, Tunisia, Turkey, Uganda, Ukraine, "
@@ -63,9 +63,10 @@ _ALIASES = {
     "Germany": "Federal Republic of Germany",
     "Hong Kong": "Hong Kong SAR, Hong Kong Special Administrative Region",
     "Ivory Coast": "Côte d'Ivoire",
-    "Macau": "Macao",
+    "Macau": "Macao, Macau SAR, Macao SAR, Macau Special Administrative Region, Macao Special Administrative Region",
     "Massachusetts": "Massachussets, Massachussetts",
     "Netherlands": "Holland",
+    "North Korea": "Democratic People's Republic of Korea, DPRK",
     "Quebec": "Québec",
     "Russia": "Russian Federation",
     "Slovakia": "Slovak Republic",
@@ -107,7 +108,8 @@ def _pattern(names: Iterable[str]) -> re.Pattern[str]:
 
 _PLACE = _pattern(_CANONICAL)
 _STOP = (
-    r"without|conflicts?|exclu\w+|except\w*|courts?|venue|arbitrat\w+|notwithstanding|regardless|irrespective"
+    r"other\s+than|not\s+includ\w+|without|conflicts?|exclu\w+|except\w*|courts?|venue|arbitrat\w+"
+    r"|notwithstanding|regardless|irrespective"
     r"|submit\w*|residents?|convention|federal|applicable|actions?|suits?|proceedings?|brought|litigat\w+|corporation"
 )
 _CHOSEN = re.compile(rf"\blaws?\b(?:(?!\b(?:{_STOP})\b|\w{{4,}}\.\s+(?-i:[A-Z]))[^;]){{0,90}}$", re.I)
@@ -115,6 +117,13 @@ _LAW_AFTER = re.compile(
     r"^(?:\s+(?:state|general|internal|substantive|contract|civil))*\s+laws?\b(?!\s+(?:rules|princip))", re.I
 )
 _ASIDE = re.compile(rf"\b(?:{_STOP})\b[^;]{{0,60}}$", re.I)
+_EXCLUDED = re.compile(  # "any law other than that of Utah" chooses Utah
+    r"\b(?:(?<!whether or )not|(?<!law )(?<!laws )(?<!country )(?<!state )(?<!jurisdiction )other\s+than|rather\s+than"
+    r"|exclud(?:e|es|ing)|not\s+includ\w+)(?:[\s,]+(?:be|governed|construed|by|under|in|accordance|with|to|the|those"
+    r"|internal|laws?|of|states?|province|territory))*\s+$",
+    re.I,
+)
+_AS_WELL = re.compile(r"\s*,?\s*(?:(?:and|or|nor)\s+)?(?:the\s+)?", re.I)
 _GOVERNS = re.compile(r"\b(?:govern\w*|constru\w*|interpret\w*|accordance|subject to|laws?)\b", re.I)
 
 
@@ -123,9 +132,10 @@ def read_jurisdiction(text: str) -> str | None:
 
     In a sentence, places count that stand after "laws of" (up to "without", "except", "courts" and the like)
     or before "law"; where there are none, the first place does. A text without such words is an answer, and
-    every place in it counts. A country is left out beside one of its own states.
+    every place in it counts. No place counts that is excluded, "other than Hong Kong and Macau". A country is left
+    out beside one of its own states.
     """
-    places = [(_CANONICAL[_key(m.group())], m) for m in _PLACE.finditer(text) if _is_name(m.group())]
+    places = [(_CANONICAL[_key(m.group())], m) for m in _included(text)]
     if not places:
         return None
     if _GOVERNS.search(text):
@@ -144,6 +154,19 @@ def same_jurisdiction(gold: str, answer: str) -> bool:
 
 def _names(text: str) -> frozenset[str]:
     return frozenset((read_jurisdiction(text) or text.casefold()).split("; "))
+
+
+def _included(text: str) -> Iterator[re.Match[str]]:
+    """Yield the places of a text that are not excluded, alone or as one of several."""
+    excluded_to = -1
+    for match in _PLACE.finditer(text):
+        if not _is_name(match.group()):
+            continue
+        listed = excluded_to >= 0 and _AS_WELL.fullmatch(text, excluded_to, match.start())
+        if listed or _EXCLUDED.search(text, max(0, match.start() - 120), match.start()):
+            excluded_to = match.end()
+        else:
+            yield match
 
 
 def _is_name(text: str) -> bool:

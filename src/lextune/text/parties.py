@@ -26,6 +26,12 @@ _GOES_ON = (  # what of one name follows after its first suffix
 )
 COMPANY_SUFFIX = re.compile(rf"(?<![\w.]){_SUFFIX}(?!\w)\.?{_GOES_ON}*")
 _BETWEEN = re.compile(r"\b(?:by and between|by and among|between|among(?:st)?)\b:?", re.I)
+_PREAMBLE = re.compile(  # no name: "The Space Between Us LLC"
+    r"(?:^|^(?i:this)\b.*?\b|\b(?i:by\s+and)\s+)(?i:between|among(?:st)?)\b|\b(?:between|among(?:st)?)\b"
+)
+_DOCUMENT = re.compile(
+    r"this\s+(?:[\w-]+\s+){0,5}?(?:agreement|contract|lease|licen[sc]e|amendment|memorandum)\b", re.I
+)
 _TERM = re.compile(
     r"[(\[]\s*(?:[^()\[\]]*[\"“”„'‘’ʺ][^()\[\]]*"
     r"|(?:the|each|individually|collectively|sometimes|together|hereinafter|formerly|a|an)\b[^()\[\]]*)[)\]]?"
@@ -59,6 +65,7 @@ _KEY_WORDS = {
     "incorporated": "inc", "corporation": "corp", "company": "co", "limited": "ltd", "the": "", "and": "",
 }  # fmt: skip
 _LEGAL = re.compile(r"\b(?:inc|corp|co|ltd|llc|lp|llp|plc|ag|sa|bv|nv|gmbh|ltda|pte|pty|na)\b")
+_FAMILY = {"trust", "estate", "family"}
 _EDGES = " ,;:\"“”'‘’()[]*_<>-"
 _TOGETHER = "together"  # a term that names all parties at once says nothing about the words before it
 LONG = 12  # words; a longer piece is a sentence, in which names are looked for
@@ -73,14 +80,22 @@ def read_parties(text: str) -> list[str] | None:
     names: list[str] = []
     for line in re.split(r"[;\n]+", text):
         piece = " ".join(line.split())
-        names += _from_sentence(piece) if len(piece.split()) > LONG else _from_piece(piece)
+        in_sentence = len(piece.split()) > LONG or _PREAMBLE.search(piece)
+        names += _from_sentence(piece) if in_sentence else _from_piece(piece)
     by_key: dict[str, str] = {}
     for name in names:
         by_key.setdefault(party_key(name), name)
     unique = [name for key, name in by_key.items() if key]
-    full = [name for name in unique if not _is_short_for_another(name, unique)]
+    terms = {name: _term_after(name, text) for name in unique}
+    full = [
+        name
+        for name in unique
+        if not _is_short_for_another(name, unique) or (terms[name] and _role_in(terms[name]) is None)
+    ]
+    if len(full) == 1 and not _LEGAL.search(party_key(full[0])):  # a defined term follows its name: "Sony" is a party
+        full = unique[: unique.index(full[0]) + 1]
     if sum(COMPANY_SUFFIX.search(name) is not None for name in full) > 1:  # one word beside companies is a defined term
-        full = [name for name in full if len(name.split()) > 1 or COMPANY_SUFFIX.search(name)]
+        full = [name for name in full if len(name.split()) > 1 or COMPANY_SUFFIX.search(name) or terms[name]]
     return full or None
 
 
@@ -187,7 +202,18 @@ def _tidy(text: str) -> str | None:
         return None
     if _ROLE.fullmatch(name.rstrip(".")) or _OTHER_NAME.match(name):
         return None
+    if _DOCUMENT.match(name) and not COMPANY_SUFFIX.search(name):
+        return None
     return name if name[0].isupper() or name[0].isdigit() or COMPANY_SUFFIX.search(name) or "." in name else None
+
+
+def _term_after(name: str, text: str) -> str:
+    """Return the defined term in brackets that stands right after a name, which is no such term itself, then."""
+    for match in re.finditer(rf"(?<!\w){re.escape(name)}[\s,]*", text):
+        term = _TERM.match(text, match.end())
+        if term is not None and not _META.search(term.group()):
+            return term.group()
+    return ""
 
 
 def _is_short_for_another(name: str, names: Sequence[str]) -> bool:
@@ -197,12 +223,16 @@ def _is_short_for_another(name: str, names: Sequence[str]) -> bool:
     if _LEGAL.search(key):
         return False
     return any(
-        other != name and (_begins(words, party_key(other).split()) or _is_acronym(words, party_key(other)))
+        other != name
+        and (_begins(words, party_key(other).split()) or (name.isupper() and _is_acronym(words, party_key(other))))
         for other in names
     )
 
 
 def _begins(words: Sequence[str], longer: Sequence[str]) -> bool:
+    more = set(longer) - set(words)
+    if len(words) > 1 and more & _FAMILY:  # "John Smith" is another party than his family's trust
+        return False
     return len(words) < len(longer) and set(words) <= set(longer)
 
 

@@ -135,7 +135,7 @@ def same_value(kind: str, gold: Any, answer: Any) -> bool:
 _SYMBOLS = {"$": "USD", "US$": "USD", "U.S.$": "USD", "C$": "CAD", "CA$": "CAD", "A$": "AUD", "HK$": "HKD"}
 _SYMBOLS |= {"AU$": "AUD", "NZ$": "NZD", "S$": "SGD", "SG$": "SGD", "R$": "BRL"}
 _SYMBOLS |= {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR"}
-_CODES = "USD|EUR|GBP|CAD|AUD|JPY|CNY|RMB|CHF|INR|HKD|SGD|SEK|NOK|DKK|NZD|KRW|BRL|MXN|ZAR|ILS"
+_CODES = "USD|EUR|GBP|CAD|AUD|JPY|CNY|RMB|CHF|INR|HKD|SGD|SEK|NOK|DKK|NZD|KRW|BRL|MXN|ZAR|ILS|CDN"
 _NAMES = {
     "dollar": "USD",
     "euro": "EUR",
@@ -146,75 +146,126 @@ _NAMES = {
     "franc": "CHF",
 }
 _NAMES |= {"rupee": "INR"}
-_SCALES = {
-    "thousand": 10**3,
-    "k": 10**3,
-    "million": 10**6,
-    "m": 10**6,
-    "mm": 10**6,
-    "billion": 10**9,
-    "bn": 10**9,
-}
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "lakh": 10**5, "crore": 10**7}
+_SCALES |= {"k": 10**3, "m": 10**6, "mm": 10**6, "mn": 10**6, "mil": 10**6, "mio": 10**6, "mln": 10**6}
+_SCALES |= {"bn": 10**9, "bln": 10**9, "tn": 10**12}
 _NATIONS = {"canadian": "CAD", "australian": "AUD", "singapore": "SGD", "hong kong": "HKD", "new zealand": "NZD"}
 _NATIONS |= {"us": "USD", "u.s.": "USD", "united states": "USD"}
-_AMOUNT = r"(?P<amount{0}>\d(?:\d|[.,'’](?=\d))*)(?:\s*(?P<scale{0}>thousand|million|billion|mm|bn|[km])\b)?"
+_OTHER_NATIONS = (  # whose currency is a $ too
+    "argentine|bahamian|barbadian|belizean|bermudian|brunei|caribbean|cayman|chilean|colombian|fijian|guyanese|jamaican"
+    "|liberian|mexican|namibian|surinamese|taiwanese|taiwan|trinidadian|tobago|uruguayan|zimbabwean"
+)
+_AMOUNT = (
+    r"(?P<amount{0}>\d{{1,3}}(?: \d{{3}})+(?:[.,]\d+)?(?!\d)|\d(?:\d|[.,'’](?=\d))*)"
+    r"(?:\s*(?P<scale{0}>(?:thousand|million|billion|trillion|lakh|crore)s?|mil|mio|mln|mm|mn|bln|bn|tn|[km])\b)?"
+)
 _SIGN = "|".join(re.escape(sign) for sign in sorted(_SYMBOLS, key=len, reverse=True))
 _WORDS = "|".join(_NAMES).replace("pound", r"pound(?!s?\s+(?:of|per)\b)")  # 20 pounds of steel are no money
 _NATION = "|".join(re.escape(name) for name in sorted(_NATIONS, key=len, reverse=True))
 _NAMED = rf"(?:(?P<nation{{0}}>{_NATION})\s*)?(?P<name{{0}}>{_WORDS})s?\b"
 _MONEY = re.compile(
-    rf"(?P<sign>(?<![A-Za-z])(?:{_SIGN})|\b(?:{_CODES}))\s*\$?\s*{_AMOUNT.format(1)}"
-    rf"(?:\s*(?P<after>(?:{_CODES}|CDN)\b|\b(?:{_NATION})\b(?!\s*\$)))?"
+    rf"(?:(?:(?<![A-Za-z])|\b(?P<before>{_CODES}|{_NATION}|{_OTHER_NATIONS})(?:(?<=cdn)\.)?\s*(?=[$¥]))(?P<sign>{_SIGN})"
+    rf"|\b(?P<first>{_CODES}))\s*{_AMOUNT.format(1)}"
+    rf"(?:\s*(?P<bracket>\(\s*)?(?P<after>(?:{_CODES})\b|\b(?:{_NATION})\b(?!\s*\$))"
+    r"(?(bracket)(?:\s+dollars)?\s*\)))?"
     rf"|(?<![\w.,/]){_AMOUNT.format(2)}\s*(?:(?P<code>{_CODES})\b|{_NAMED.format(2)})"
     rf"|\b(?P<spelt>{NUMBER_WORDS})\s+{_NAMED.format(3)}",
     re.I,
 )
+_RANGE = re.compile(rf"\s*(?:[-\u2010-\u2014]|(?P<joint>to|and)\b)\s*(?:{_SIGN}|{_CODES})?\s*{_AMOUNT.format(4)}", re.I)
+_MORE_WORDS = re.compile(rf"\s+(?:and\s+)?({NUMBER_WORDS})", re.I)
+_DIGITS_BEFORE, _DIGITS_AFTER = re.compile(r"\d $"), re.compile(r" \d{3}")
 _GROUPED = (  # an amount, what groups its digits, and what parts its cents
     (re.compile(r"(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4}|\d{1,2}(?:,\d{2}){1,4},\d{3})(?:\.\d{1,6})?"), ",", "."),
     (re.compile(r"\d{1,3}(?:\.\d{3}){2,4}|(?:\d{1,15}|\d{1,3}(?:\.\d{3}){1,4}),\d{1,2}"), ".", ","),
     (re.compile(r"\d{1,3}(?:['’]\d{3}){1,4}(?:\.\d{1,2})?"), "'’", "."),
 )
 _DOT_GROUPS = frozenset({"EUR", "CHF", "BRL", "SEK", "NOK", "DKK"})
-_TWO_WAYS = re.compile(r"\d{1,3}\.\d{3}")
+_TWO_WAYS, _ROUND = re.compile(r"[1-9]\d{0,2}\.\d{3}"), re.compile(r"[1-9]\d{0,2}\.\d\d0")
+_THOUSANDS_MIL = frozenset({"BRL", "MXN"})  # where "mil" is a thousand
 
 
 def _read_money(text: str, _field: str) -> dict[str, Any] | None:
     match = _MONEY.search(text)
-    if match is None:
+    currency = _currency(match) if match is not None else None
+    if match is None or currency is None:
         return None
-    currency = _currency(match)
     if match["spelt"]:
         return {"amount": number(match["spelt"]), "currency": currency}
-    which = "1" if match["sign"] else "2"
-    amount = _amount(match[f"amount{which}"], currency)
-    if amount is None:
+    which = "1" if match["amount1"] else "2"
+    digits, word = match[f"amount{which}"], match[f"scale{which}"]
+    scale = _scale(word, currency) if which == "2" or word else _scale_of_range(text, match, currency)
+    two_ways = _is_two_ways(digits, currency, signed=match["sign"] is not None, scaled=scale != 1)
+    amount = _amount(digits)
+    if scale is None or amount is None or two_ways or _goes_on(text, match, which):
         return None
-    amount *= _SCALES.get((match[f"scale{which}"] or "").lower(), 1)
+    amount *= scale
     return {"amount": int(amount) if amount == int(amount) else amount, "currency": currency}
 
 
-def _amount(digits: str, currency: str) -> float | None:
-    """Return the amount, None where it cannot be told: `EUR 250.000` may be a quarter of a million, or 250."""
-    if currency in _DOT_GROUPS and _TWO_WAYS.fullmatch(digits):
-        return None
+def _scale(word: str | None, currency: str) -> int | None:
+    """Return what an amount counts, one where no word says it; None where it cannot be told."""
+    if word is None:
+        return 1
+    return None if word.lower() == "mil" and currency in _THOUSANDS_MIL else _SCALES[word.lower().rstrip("s")]
+
+
+def _scale_of_range(text: str, match: re.Match[str], currency: str) -> int | None:
+    """Return the scale that a range states at its end only, `$5-10 million`; one where there is none."""
+    end = _RANGE.match(text, match.end("amount1"))
+    if end is None or (end["joint"] == "and" and not text[: match.start()].rstrip().lower().endswith("between")):
+        return 1
+    first, last = _amount(match["amount1"]), _amount(end["amount4"])
+    return _scale(end["scale4"], currency) if first is not None and last is not None and first < last else 1
+
+
+def _goes_on(text: str, match: re.Match[str], which: str) -> bool:
+    """Say whether more of a number stands beside an amount: `$1 0000`, `$1 million five hundred thousand`."""
+    if match[f"scale{which}"]:
+        more = _MORE_WORDS.match(text, match.end(f"scale{which}"))
+        return more is not None and (number(more[1]) or 0) >= 100
+    start, end = match.span(f"amount{which}")
+    if re.search(r"[.,'’]", text[start:end]):
+        return False
+    return bool(_DIGITS_AFTER.match(text, end) or _DIGITS_BEFORE.search(text, max(0, start - 2), start))
+
+
+def _is_two_ways(digits: str, currency: str, *, signed: bool, scaled: bool) -> bool:
+    """Say whether an amount may be thousands, or decimals: `EUR 250.000` is a quarter of a million, or 250.
+
+    Where a dot parts the cents by custom, `$14.575 million` and `$1.125` have decimals; `$10.000` is not said.
+    """
+    if currency in _DOT_GROUPS:
+        return _TWO_WAYS.fullmatch(digits) is not None
+    return not scaled and (_ROUND if signed else _TWO_WAYS).fullmatch(digits) is not None
+
+
+def _amount(digits: str) -> float | None:
+    """Return the amount, None where it is no way of writing one."""
+    digits = digits.replace(" ", "")
     for pattern, groups, cents in _GROUPED:
         if pattern.fullmatch(digits):
             return float(re.sub(f"[{groups}]", "", digits).replace(cents, "."))
     return None
 
 
-def _currency(match: re.Match[str]) -> str:
-    """Return the currency of an amount: a `$` is what a code or a country beside it says."""
-    if match["spelt"] or not match["sign"]:
+def _currency(match: re.Match[str]) -> str | None:
+    """Return the currency of an amount: a `$` or `¥` is what a code or a country beside it says.
+
+    None where it is the `$` of a country whose code is not known.
+    """
+    if match["first"]:
+        return _code(match["first"])
+    if not match["sign"]:
         if match["code"]:
             return _code(match["code"])
         which = "3" if match["spelt"] else "2"
         nation, name = (match[f"nation{which}"] or "").lower(), match[f"name{which}"].lower()
         return _NATIONS[nation] if nation and name == "dollar" else _NAMES[name]
-    if match["sign"] == "$" and match["after"]:
-        return _NATIONS.get(match["after"].lower()) or _code(match["after"])
-    sign = match["sign"].upper()
-    return _SYMBOLS.get(sign) or _code(sign)
+    beside = (match["before"] or match["after"] or "").lower()
+    if beside and match["sign"] in "$¥":
+        return _code(beside) if re.fullmatch(_CODES, beside, re.I) else _NATIONS.get(beside)
+    return _SYMBOLS[match["sign"].upper()]
 
 
 def _code(word: str) -> str:
