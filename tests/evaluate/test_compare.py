@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lxml import html
 
-from lextune.core.artifacts import Artifact, ArtifactStore, write_atomic, write_jsonl
+from lextune.core.artifacts import Artifact, ArtifactStore, sha256_file, write_atomic, write_jsonl
 from lextune.core.errors import ArtifactError, DataError
 from lextune.core.records import Document, FieldAnswer, Prediction, Quote
 from lextune.evaluate.compare import Comparison, Row, compare_runs, gains_and_losses
@@ -54,6 +54,7 @@ def make_run(tmp_path: Path, schema: Schema, schema_file: str) -> Runs:
         predictions = [answered(document, schema, *names) for document in documents]
         arms = {"tuned": score(documents, predictions, schema).as_json()}
         costs = {"tuned": {"price": changes.pop("price", 0.0)}}
+        named = changes.pop("named", {})
         evaluation = {
             "tuned": "tuned",
             "arms": arms,
@@ -80,7 +81,7 @@ def make_run(tmp_path: Path, schema: Schema, schema_file: str) -> Runs:
             ),
         ):
             header = {"kind": kind, "stage": stage, "stage_version": 1, "config": config, "seed": 0}
-            header["inputs"] = {each: made[each].hash for each in parents}
+            header["inputs"] = {each: made[each].hash for each in parents} | (named if stage == "score" else {})
             header["parents"] = {each: made[each].path.name for each in parents}
             made[kind] = store.build(header, "0" * 12, lambda folder, fill=fill: {"written": fill(folder)})
         return tmp_path / name
@@ -166,6 +167,38 @@ def test_other_documents_are_named_and_nothing_is_tested(make_run: Runs, documen
 def test_other_tasks_are_not_tested(make_run: Runs, documents: list[Document]) -> None:
     found = compare_runs(make_run("a", documents, "Law"), make_run("b", documents, "Law", schema_name="clauses-47"))
     assert found.why == "the two are of different tasks, or their fields or scorers differ"
+
+
+def test_scorers_that_read_other_files_are_not_tested(make_run: Runs, documents: list[Document]) -> None:
+    options = {"task_options": {"glossary": "terms.csv"}}
+    a = make_run("a", documents, "Law", named={"glossary": "1" * 64}, **options)
+    b = make_run("b", documents, "Law", named={"glossary": "2" * 64}, **options)
+    assert compare_runs(a, b).why == "the two are of different tasks, or their fields or scorers differ"
+
+
+@pytest.mark.parametrize(
+    ("what", "setting"), [("glossary", "glossary"), ("corpus", "corpus"), ("known citations", "citations")]
+)
+def test_a_file_that_was_edited_since_both_were_scored_is_not_scored_with(
+    make_run: Runs, documents: list[Document], schema_file: str, tmp_path: Path, what: str, setting: str
+) -> None:
+    file = tmp_path / "terms.csv"
+    file.write_text("source,target\n")
+    named = {what: sha256_file(file), "schema file": sha256_file(Path(schema_file))}
+    options = {"named": named, "task_options": {setting: str(file)}}
+    a, b = (make_run(name, documents, "Law", **options) for name in "ab")
+    assert compare_runs(a, b).paired is not None
+    for change in (lambda: file.write_text("source,target\nlaw,droit\n"), file.unlink):
+        change()
+        found = compare_runs(a, b)
+        assert found.paired is None
+        assert found.why == (
+            f"since both were scored the {what} {file} changed or went away: put back what was there, or run both"
+            " recipes again"
+        )
+    schema = Path(schema_file)
+    schema.write_text(schema.read_text() + "\n")
+    assert f"the schema file {schema} and the {what} {file} changed or went away" in str(compare_runs(a, b).why)
 
 
 def test_what_names_no_evaluation_is_refused(make_run: Runs, documents: list[Document], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from lextune.evaluate.forgetting import (
     run_forgetting,
     run_tasks,
 )
+from lextune.evaluate.gate import GateConfig, check
 from lextune.expert.scoring.general import General, load_items
 from lextune.expert.scoring.written import WrittenScores, load_written
 from lextune.expert.weights import SMOLLM2, Base, resolve_base
@@ -57,6 +58,47 @@ def test_a_model_that_forgot_nothing_has_no_difference() -> None:
     same = _ability(30, loss=2.0, written=20)
     found = compare(same, same)
     assert {found[name]["paired"]["p"] for name in ("items", "generated", "perplexity")} == {1.0}
+
+
+DIVERGED = "the perplexity of the tuned model is no finite number"
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 1e5])
+def test_a_model_that_diverged_has_no_perplexity_and_is_told_of(
+    loss: float, base: Base, seal: Callable[..., Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abilities = iter([_ability(30, loss=2.0, written=None), _ability(9, loss=loss, written=None)])
+    monkeypatch.setattr(module, "ability", lambda *_, **__: next(abilities))
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(base.path, folder, dirs_exist_ok=True)
+        (folder / "model.json").write_text(json.dumps({"strategy": "tag"}))
+
+    model = seal("model", fill)
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = run_forgetting(ForgettingConfig(base=str(base.path)), {"model": model}, out, Context(0))
+    assert (summary["perplexity_base"], summary["perplexity_tuned"]) == (round(float(np.exp(2)), 3), None)
+    found = json.loads((out / "general.json").read_text(), parse_constant=pytest.fail)
+    assert found["perplexity"]["tuned"] == {"value": None, "low": None, "high": None, "n": 200}
+    assert found["perplexity"]["paired"]["difference"] is None
+    assert found["perplexity"]["why"] == DIVERGED
+    assert found["items"]["paired"]["difference"] == pytest.approx(-21 / 40)
+
+
+def test_the_gate_does_not_hold_the_perplexity_of_a_model_that_diverged() -> None:
+    found = compare(_ability(30, loss=2.0, written=None), _ability(30, loss=float("nan"), written=None))
+    evaluation = {"tuned": "tuned", "arms": {"tuned": {"n_documents": 9}}}
+    verdict = check(GateConfig(perplexity_at_most=1.2), evaluation, found, weights="3" * 64)
+    assert verdict.reasons == (f"perplexity cannot be checked: {DIVERGED}",)
+
+
+def test_likelihoods_that_are_no_numbers_are_stored_as_none() -> None:
+    broken = _ability(30, loss=2.0, written=20)
+    broken = broken._replace(items=broken.items._replace(likelihoods=(float("nan"),) * 40))
+    found = compare(_ability(30, loss=2.0, written=20), broken)
+    assert found["items"]["tuned"]["likelihood"] is None
+    json.dumps(found, allow_nan=False)
 
 
 @pytest.fixture
@@ -131,12 +173,13 @@ def test_lm_eval_is_asked_for_by_name(base: Base, monkeypatch: pytest.MonkeyPatc
         if options["tasks"] == ["nothing"]:
             raise KeyError("nothing")
         asked.update(options)
-        return {"results": {"arc_easy": {"alias": "arc_easy", "acc,none": 0.25}}}
+        scores = {"alias": "arc_easy", "acc,none": 0.25, "perplexity,none": float("inf")}
+        return {"results": {"arc_easy": scores}}
 
     fake = types.ModuleType("lm_eval")
     fake.simple_evaluate = simple_evaluate  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "lm_eval", fake)
-    assert run_tasks(base, ("arc_easy",), 10) == {"arc_easy": {"acc,none": 0.25}}
+    assert run_tasks(base, ("arc_easy",), 10) == {"arc_easy": {"acc,none": 0.25, "perplexity,none": None}}
     assert asked["model_args"] == f"pretrained={base.path},trust_remote_code=False"
     assert asked["limit"] == 10
     with pytest.raises(RequestError, match=r"evaluate.lm_eval: lm-eval cannot run nothing \(KeyError\)"):

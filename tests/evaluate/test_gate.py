@@ -180,6 +180,19 @@ def test_a_loss_that_is_not_shown_does_not_fail() -> None:
     )
 
 
+@pytest.mark.parametrize("test", [None, {}, {"low": None, "high": None}, {"low": -0.9, "high": None}])
+def test_a_loss_that_was_not_tested_is_not_held(test: dict[str, Any] | None) -> None:
+    items = {"base": {"accuracy": 0.9}, "tuned": {"accuracy": 0.1}, "paired": test}
+    limits = GateConfig(forgetting_at_most=0.05)
+    verdict = check(limits, evaluation(), {"items": items}, weights=WEIGHTS)
+    assert verdict.reasons == (
+        "forgetting on general questions cannot be checked: more than 0.050 of accuracy is lost (0.900 before, 0.100"
+        " after), and there is no paired test of the two",
+    )
+    kept = {**items, "tuned": {"accuracy": 0.88}}
+    assert check(limits, evaluation(), {"items": kept}, weights=WEIGHTS).verdict == "pass"
+
+
 def test_what_it_writes_is_checked_beside_what_it_finds_likely() -> None:
     written = {"base": {"right": leaf(0.6)}, "tuned": {"right": leaf(0.2)}, "paired": {"low": -0.6, "high": -0.2}}
     for stored in (written, {**written, "base": leaf(0.6), "tuned": leaf(0.2)}):

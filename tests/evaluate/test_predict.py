@@ -29,7 +29,7 @@ from lextune.expert.engines.scripted import ScriptedGenerator
 from lextune.expert.engines.transformers_ import TransformersEngine
 from lextune.expert.head import Head
 from lextune.expert.linear import fit_linear
-from lextune.expert.point import ChatExample
+from lextune.expert.point import GENERAL, ChatExample
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import Thresholds
 from lextune.expert.weights import Base, resolve_base
@@ -216,6 +216,40 @@ def test_the_untuned_base_points_with_and_without_examples(
     assert all(p.record.fields["Law"] is not None for rows in arms.values() for p in rows)
     assert all(p.record.fields["Audit"] is None for rows in arms.values() for p in rows)
     assert ["A sentence. " in p for p in prompts] == [False] * (len(prompts) // 2) + [True] * (len(prompts) // 2)
+
+
+def _general(number: int) -> ChatExample:
+    messages = (Message(role="user", content=f"General question {number}?"),)
+    return ChatExample(document_id=f"{GENERAL}{number}", messages=messages, completion="General answer.")
+
+
+@pytest.mark.parametrize("task", ["clause-extraction", "instruction"])
+def test_general_instructions_are_no_worked_examples(
+    base: Base,
+    split: Artifact,
+    schema_file: str,
+    seal: Callable[..., Artifact],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    task: str,
+) -> None:
+    prompts: list[str] = []
+
+    def script(prompt: Sequence[int], grammar: str | None) -> str:
+        prompts.append(Codec(base.path).decode(prompt))
+        return "{}"
+
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
+    shot = ChatExample(document_id="d", messages=(Message(role="user", content="A sentence."),), completion="No.")
+    rows = [shot, shot.model_copy(update={"document_id": "e"})] if task == "instruction" else WINDOWS
+    mixed = [*map(_general, range(9)), *rows, *map(_general, range(9, 40))]
+    examples = seal("examples", lambda f: write_jsonl(f / "train.jsonl", mixed) * 0)
+    schema = "instruction" if task == "instruction" else schema_file
+    out = tmp_path / "out"
+    out.mkdir()
+    run_predict_base(_base_config(base, schema, task, 2), {"split": split, "examples": examples}, out, Context())
+    assert any("A sentence." in prompt for prompt in prompts)
+    assert not any("General" in prompt for prompt in prompts)
 
 
 def test_the_shortest_documents_are_read_by_the_untuned_base(

@@ -19,8 +19,9 @@ from lextune.core.errors import DataError
 from lextune.core.records import Document, FieldLabel, Span
 from lextune.evaluate.besides import lineage
 from lextune.evaluate.facts import MAX_ROWS, card_facts, estimate_table, facts
+from lextune.evaluate.plots import Arm, Series, cost_plot, field_plot, scale
 from lextune.evaluate.report import MAX_TEXT, Example, ReportData, cut, lit, render_report, report_json
-from lextune.evaluate.tables import always_null_accuracy
+from lextune.evaluate.tables import always_null_accuracy, mcnemar_table
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://evil.example/a onerror=alert(1)>{{ 7*7 }} $x_1$ \x00\x0b法"
 
@@ -727,6 +728,23 @@ def test_yes_or_no_where_two_arms_differ() -> None:
     ]
 
 
+def test_of_many_such_tests_the_most_different_are_shown_and_how_many_there_are() -> None:
+    tests = [
+        {"a": "tuned", "b": b, "what": f"{b} {place}", "n": 60, "only_a": 9, "only_b": 1, "p": p, "adjusted": 1.0}
+        for b, first in (("linear", 0.02), ("base", 0.01))
+        for place, p in enumerate(first + 0.0001 * step for step in range(30))
+    ]
+    shown = mcnemar_table({"mcnemar": tests})
+    assert shown is not None
+    assert shown.caption == "Yes or no, where two arms differ (p < 0.05): the first 40 of 60, most different first"
+    (group,) = shown.groups
+    wanted = [f"tuned and base: base {place}" for place in range(30)]
+    assert [row[0] for row in group.rows] == wanted + [f"tuned and linear: linear {place}" for place in range(10)]
+    few = mcnemar_table({"mcnemar": tests[:40]})
+    assert few is not None
+    assert few.caption == "Yes or no, where two arms differ (p < 0.05)"
+
+
 def task_arm(accuracy: float, n: int = 20) -> dict[str, Any]:
     return {
         "n_documents": n,
@@ -737,6 +755,26 @@ def task_arm(accuracy: float, n: int = 20) -> dict[str, Any]:
         "tokens_per_document": 300.0,
         "contracts_per_hour": 2400.0,
     }
+
+
+def test_the_scale_of_a_plot_is_that_of_its_scores() -> None:
+    assert scale([0.0, 0.4, 1.0]) == pytest.approx((-0.02, 1.02))
+    assert scale([]) == pytest.approx((-0.02, 1.02))
+    assert scale([12.5, 41.0, 0.3]) == pytest.approx((-2.0, 102.0)), "chrF is of 0 to 100"
+    assert scale([0.2, -0.5]) == pytest.approx((-0.53, 1.03))
+    assert scale([140.0]) == pytest.approx((-2.8, 142.8))
+
+
+def test_points_of_a_metric_of_0_to_100_lie_in_the_picture() -> None:
+    chrf = {"value": 41.0, "low": 38.0, "high": 44.0, "n": 12}
+    parts = field_plot(["north"], [Series("tuned", {"north": chrf})], label="chrF", metric="chrF", whole=45.0)
+    costs = cost_plot([Arm("tuned", 1.0, chrf), Arm("base", 2.0, chrf)], ("seconds", "chrF"), label="chrF")
+    for svg in (parts, costs):
+        written = [one.text for one in etree.fromstring(svg).iter("text")]
+        assert {"0", "20", "100", "chrF"} <= set(written)
+        assert "F1" not in written
+    of_shares = field_plot(["north"], [Series("tuned", {"north": leaf(0.4)})], label="F1")
+    assert {"0.0", "1.0", "F1"} <= {one.text for one in etree.fromstring(of_shares).iter("text")}
 
 
 def test_another_task_has_its_own_scores() -> None:

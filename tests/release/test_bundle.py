@@ -196,3 +196,25 @@ def test_the_model_card_says_what_was_measured_and_what_it_is_not() -> None:
     assert "measured with: openvino\n- Trained on: data that the recipe gives no credit for" in card
     told = info | {"quantize": "int8", "credit": "Ours, CC0"}
     assert "openvino, weights in int8\n- Trained on: Ours, CC0\n" in model_card(told, {"arms": arms}, passed)
+
+
+INFO = {
+    **{"name": "small", "strategy": "point", "task": "classification", "schema": "instruction", "base": "b"},
+    **{"base_sha256": "f" * 64, "weights": "e" * 64, "engine": "openvino"},
+}
+
+
+def test_a_score_of_one_document_has_no_interval_and_the_card_says_so() -> None:
+    alone = {"value": 0.5, "low": None, "high": None, "n": 9}
+    arms = {"tuned": {"n_documents": 1, "field": {"micro": {"f1": alone}}}}
+    card = model_card(INFO, {"arms": arms}, {"verdict": "ungated", "reasons": []})
+    assert "| tuned | 1 | 0.500 (no interval) |" in card
+
+
+def test_a_card_of_another_task_has_the_scores_that_it_is_judged_by() -> None:
+    tuned = {"n_documents": 9, "primary": "accuracy", "scores": {"accuracy": F1, "macro F1": None}}
+    base = {"n_documents": 9, "primary": "accuracy", "scores": {"accuracy": F1, "invalid": F1}}
+    card = model_card(INFO, {"arms": {"tuned": tuned, "base": base}}, {"verdict": "ungated", "reasons": []})
+    assert "| arm | documents | accuracy | invalid |\n" in card, "a score that no arm has is no column"
+    assert "| tuned | 9 | 0.500 [0.400, 0.625] | n/a |\n" in card
+    assert "| base | 9 | 0.500 [0.400, 0.625] | 0.500 [0.400, 0.625] |\n" in card

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lextune.core.artifacts import Artifact, read_jsonl
+from lextune.core.artifacts import Artifact, read_jsonl, sha256_file
 from lextune.core.counts import counted
 from lextune.core.records import Document, Prediction
 from lextune.evaluate.comparing import compared
@@ -32,6 +32,13 @@ RANKED: dict[str, Place] = {
     "valid outputs": ("valid_json_rate",),
     "quotes grounded": ("grounded_rate",),
 }
+FILES: dict[str, Place] = {
+    "schema file": ("schema_name",),
+    "corpus": ("task_options", "corpus"),
+    "glossary": ("task_options", "glossary"),
+    "known citations": ("task_options", "citations"),
+}
+"""What an evaluation's settings name by path, as its manifest calls it, and the setting that does."""
 SHOWN = 10  # fields that gained, and fields that lost
 
 
@@ -165,6 +172,11 @@ def _paired(
     ours, theirs = _settings(first.artifact), _settings(second.artifact)
     if ours != theirs:
         return None, "the two are of different tasks, or their fields or scorers differ"
+    changed = _changed(first.artifact)
+    if changed:
+        which = " and the ".join(changed)
+        do = "put back what was there, or run both recipes again"
+        return None, f"since both were scored the {which} changed or went away: {do}"
     task, schema, options, _ = ours
     marking = marking_of(task, load_schema(schema), TaskOptions(**options), first.artifact.manifest.seed)
     ids = {key: document.id for key, document in _keyed(a.documents).items()}
@@ -173,11 +185,25 @@ def _paired(
     return compared(marking, a.documents, (second.name, renamed), (first.name, a.predictions)), None
 
 
-def _settings(artifact: Artifact) -> tuple[str, str, dict[str, Any], str | None]:
-    """Return task, schema, scorer options and the hash of the schema's file that an evaluation was made with."""
-    config = artifact.manifest.config
-    options = config.get("task_options") or {}
-    return config["task"], config["schema_name"], options, artifact.manifest.inputs.get("schema file")
+def _settings(artifact: Artifact) -> tuple[str, str, dict[str, Any], dict[str, str]]:
+    """Return task, schema and scorer options of an evaluation, and the hashes of the files that these name."""
+    manifest = artifact.manifest
+    options = manifest.config.get("task_options") or {}
+    named = {what: digest for what, digest in manifest.inputs.items() if what not in manifest.parents}
+    return manifest.config["task"], manifest.config["schema_name"], options, named
+
+
+def _changed(artifact: Artifact) -> list[str]:
+    """Return the files, each after what it is, that are not as they were when an evaluation was made, or are gone."""
+    changed = []
+    for what, place in FILES.items():
+        recorded, path = artifact.manifest.inputs.get(what), lookup(artifact.manifest.config, place)
+        if recorded is None or path is None:
+            continue
+        file = Path(path)
+        if not file.is_file() or sha256_file(file) != recorded:
+            changed.append(f"{what} {file}")
+    return changed
 
 
 def _what_differs(documents: Documents) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from lextune.core.artifacts import write_atomic
 from lextune.core.errors import MachineError, RequestError
 from lextune.core.recipe import Config
 from lextune.core.stage import Context, Inputs, Progress, Stage, Summary, quiet
+from lextune.evaluate.formatting import finite
 from lextune.expert.scoring.general import General, load_items, score_general
 from lextune.expert.scoring.intervals import Array, paired_test, ratio
 from lextune.expert.scoring.prose import load_prose, loss_table, perplexity, score_prose
@@ -62,7 +64,7 @@ def run_forgetting(config: ForgettingConfig, inputs: Inputs, out: Path, context:
             BASE: run_tasks(base, config.lm_eval, config.lm_eval_limit),
             TUNED: run_tasks(tuned, config.lm_eval, config.lm_eval_limit),
         }
-    write_atomic(out / "general.json", json.dumps(found, indent=1))
+    write_atomic(out / "general.json", json.dumps(found, indent=1, allow_nan=False))
     write_atomic(out / "written.json", json.dumps(answers, indent=1, ensure_ascii=False))
     if found["items"] is None:
         return {"items_change": None, "note": found["why"]}
@@ -132,7 +134,10 @@ def has_head(base: Base) -> bool:
 
 
 def compare(before: Ability, after: Ability, *, seed: int = 0) -> dict[str, Any]:
-    """Return `general.json`: each measure of both, and the paired tests, tuned minus base."""
+    """Return `general.json`: each measure of both, and the paired tests, tuned minus base; no number but finite ones.
+
+    A model that diverged has no perplexity: `why` beside it says so.
+    """
     tables = [_right(one.items) for one in (after, before)]
     found: dict[str, Any] = {
         "items": {
@@ -140,25 +145,49 @@ def compare(before: Ability, after: Ability, *, seed: int = 0) -> dict[str, Any]
             TUNED: after.items.as_json(),
             "paired": paired_test(tables[0], tables[1], _rate, seed=seed).as_json(),
         },
-        "perplexity": {
-            BASE: score_prose(before.prose, seed=seed).as_json(),
-            TUNED: score_prose(after.prose, seed=seed).as_json(),
-            "paired": paired_test(after.prose, before.prose, perplexity, seed=seed).as_json(),
-            "texts": len(before.prose),
-        },
+        "perplexity": _compare_prose(before.prose, after.prose, seed),
     }
     if before.written is None or after.written is None:
-        return {**found, "generated": None, "why": "the model reads documents with a tagging head, and writes nothing"}
+        why = "the model reads documents with a tagging head, and writes nothing"
+        return _storable({**found, "generated": None, "why": why})
     found["generated"] = {
         BASE: before.written.as_json(),
         TUNED: after.written.as_json(),
         "paired": paired_test(after.written.table, before.written.table, _rate, seed=seed).as_json(),
     }
+    return _storable(found)
+
+
+def _compare_prose(before: Array, after: Array, seed: int) -> dict[str, Any]:
+    """Return the perplexity of both; of a model whose loss is not finite, or too large a power, there is none."""
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is stored as null
+        found: dict[str, Any] = {
+            BASE: score_prose(before, seed=seed).as_json(),
+            TUNED: score_prose(after, seed=seed).as_json(),
+            "paired": paired_test(after, before, perplexity, seed=seed).as_json(),
+            "texts": len(before),
+        }
+    lost = [name for name in (BASE, TUNED) if finite(found[name]["value"]) is None]
+    if lost:
+        found["why"] = f"the perplexity of the {' and the '.join(lost)} model is no finite number"
     return found
 
 
-def run_tasks(base: Base, names: tuple[str, ...], limit: int | None) -> dict[str, dict[str, float]]:
-    """Return what lm-eval gives for tasks by name: of each its metrics.
+def _storable(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with None for every number that is not finite: JSON has no NaN and no infinity."""
+    stored: dict[str, Any] = {}
+    for key, value in found.items():
+        if isinstance(value, Mapping):
+            stored[key] = _storable(value)
+        else:
+            stored[key] = finite(value) if isinstance(value, float) else value
+    return stored
+
+
+def run_tasks(base: Base, names: tuple[str, ...], limit: int | None) -> dict[str, dict[str, float | None]]:
+    """Return what lm-eval gives for tasks by name: of each its metrics, None for one that is no finite number.
 
     Raises:
         MachineError: lm-eval is not installed.
@@ -180,7 +209,7 @@ def run_tasks(base: Base, names: tuple[str, ...], limit: int | None) -> dict[str
             do="check the tasks' names (`lm-eval --tasks list`) and the network",
         ) from error
     return {
-        name: {metric: value for metric, value in metrics.items() if isinstance(value, int | float)}
+        name: _storable({metric: value for metric, value in metrics.items() if isinstance(value, int | float)})
         for name, metrics in found["results"].items()
     }
 
@@ -197,7 +226,7 @@ def _rate(sums: Array) -> Array:
 
 def _perplexities(found: dict[str, Any]) -> Summary:
     values = {name: found["perplexity"][name]["value"] for name in (BASE, TUNED)}
-    return {f"perplexity_{name}": round(value, 3) for name, value in values.items()}
+    return {f"perplexity_{name}": None if value is None else round(value, 3) for name, value in values.items()}
 
 
 def _answers(before: Ability, after: Ability) -> list[dict[str, Any]]:
@@ -210,4 +239,4 @@ def _answers(before: Ability, after: Ability) -> list[dict[str, Any]]:
     return [{"instruction": item.instruction, **dict(zip(names, each, strict=True))} for item, *each in rows]
 
 
-STAGES = (Stage("forgetting", 1, ("model",), ForgettingConfig, run_forgetting, "general"),)
+STAGES = (Stage("forgetting", 2, ("model",), ForgettingConfig, run_forgetting, "general"),)

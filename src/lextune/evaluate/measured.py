@@ -52,29 +52,49 @@ def find_measured(path: Path) -> Measured:
 
 
 def newest_evaluation(run: Path) -> Artifact:
-    """Return the evaluation that a run's folder stands for: that of its recipe as last run, else the newest.
+    """Return the evaluation that a run's folder stands for: that of its recipe as last run.
+
+    A folder without the note of a run (`run.json`) stands for its newest evaluation.
 
     Raises:
-        ArtifactError: there is none.
+        ArtifactError: there is none, or it is damaged: an older one is of other weights or of another recipe.
     """
-    found = _last_run(run, "score") or _newest(run, "score")
-    if found is None:
+    found = _last_made(run, "score")
+    if found is not None:
+        return found
+    if (run / RUN_NOTE).is_file():
         raise ArtifactError(
-            "no evaluation here" if run.is_dir() else "no such folder",
+            "its recipe did not come to an evaluation when it was last run",
             where=str(run),
-            do="give a run's folder; `lextune run RECIPE --until score` makes its evaluation",
+            do="run it to the end, or with --until score",
         )
-    return found
+    raise ArtifactError(
+        "no evaluation here" if run.is_dir() else "no such folder",
+        where=str(run),
+        do="give a run's folder; `lextune run RECIPE --until score` makes its evaluation",
+    )
 
 
 def newest_limits(run: Path) -> dict[str, Any] | None:
-    """Return the limits of a run's recipe as last run, None where its gate was never asked."""
-    found = _last_run(run, "gate") or _newest(run, "gate")
+    """Return the limits of a run's recipe as last run, None where its gate was not asked then.
+
+    Raises:
+        ArtifactError: the note of the last run, or what its gate made, is damaged.
+    """
+    found = _last_made(run, "gate")
     return None if found is None else dict(found.manifest.config["gate"])
 
 
 def newest_forgetting(run: Path, weights: str) -> Artifact | None:
-    """Return the newest measurement of general ability of these weights in a run, None where there is none."""
+    """Return the measurement of general ability of these weights: that of the last run, else the newest in its folder.
+
+    None where there is none.
+
+    Raises:
+        ArtifactError: the note of the last run, or its measurement, is damaged.
+    """
+    if "forgetting" in (_last_run(run) or {}):
+        return _last_made(run, "forgetting")
     return _newest(run, "forgetting", weights)
 
 
@@ -88,13 +108,34 @@ def parent(artifact: Artifact, name: str) -> Artifact | None:
     return found if found is not None and found.hash == artifact.manifest.inputs[name] else None
 
 
-def _last_run(run: Path, stage: str) -> Artifact | None:
-    """Return what a stage of the recipe made as it was last run, None where that is not known."""
-    try:
-        name = json.loads((run / RUN_NOTE).read_text(encoding="utf-8"))[stage]
-        return Artifact.open(run / str(name))
-    except (OSError, ValueError, KeyError, TypeError, ArtifactError):
+def _last_made(run: Path, stage: str) -> Artifact | None:
+    """Return what a stage of the recipe made as it was last run, None where that run did not come to it.
+
+    In a folder without the note of a run it is what the stage made last.
+    """
+    steps = _last_run(run)
+    if steps is None:
+        return _newest(run, stage)
+    if stage not in steps:
         return None
+    try:
+        return Artifact.open(run / steps[stage])
+    except ArtifactError as error:
+        raise ArtifactError(error.what, where=error.where, do="run the recipe again: it is made anew") from None
+
+
+def _last_run(run: Path) -> dict[str, str] | None:
+    """Return the folders of a recipe's artifacts as it was last run, by stage; None where there is no note of it."""
+    note = run / RUN_NOTE
+    if not note.is_file():
+        return None
+    try:
+        steps = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        steps = None
+    if not isinstance(steps, dict) or not all(isinstance(folder, str) for folder in steps.values()):
+        raise ArtifactError("unreadable run.json", where=str(note), do="run the recipe again: it is written anew")
+    return steps
 
 
 def _newest(run: Path, stage: str, weights: str | None = None) -> Artifact | None:

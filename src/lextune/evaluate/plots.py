@@ -43,8 +43,25 @@ class Arm(NamedTuple):
     score: Any
 
 
+def scale(scores: Sequence[float]) -> tuple[float, float]:
+    """Return the bounds of an axis of scores: from 0 to 1, or to 100 of a metric that goes so far, and a little more.
+
+    Only scores that lie outside of that widen it.
+    """
+    lowest, highest = min([0.0, *scores]), max([0.0, *scores])
+    top = next((each for each in (1.0, 100.0) if highest <= each), highest)
+    margin = 0.02 * (top - lowest)
+    return lowest - margin, top + margin
+
+
 def field_plot(
-    names: Sequence[str], series: Sequence[Series], *, label: str, name: str = "fields", whole: float | None = None
+    names: Sequence[str],
+    series: Sequence[Series],
+    *,
+    label: str,
+    metric: str = "F1",
+    name: str = "fields",
+    whole: float | None = None,
 ) -> str:
     """Draw scores with their intervals, a row a name, the first on top.
 
@@ -52,6 +69,7 @@ def field_plot(
         names: rows from top to bottom.
         series: at most six arms.
         label: what the plot shows, for those who cannot see it.
+        metric: what the scores are of.
         name: the plot's own in its page.
         whole: a score to draw a line at.
 
@@ -77,8 +95,9 @@ def field_plot(
             axes.axvline(whole, color=SOFT, linewidth=1.0, linestyle=":")
         axes.set_yticks(range(len(names)), [shorten(printable(row), LABEL) for row in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_xlabel("F1")
+        scores = [each for points in drawn for _, *leaf in points for each in (*leaf, whole) if each is not None]
+        axes.set_xlim(scale(scores))
+        axes.set_xlabel(printable(metric))
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="both")
 
@@ -155,7 +174,7 @@ def cost_plot(arms: Sequence[Arm], titles: tuple[str, str], *, label: str) -> st
             axes.annotate(name, (arm.cost, value), xytext=(6, 4), textcoords="offset points")
         axes.set_xscale("log")
         axes.margins(x=0.2)
-        axes.set_ylim(-0.02, 1.02)
+        axes.set_ylim(scale([each for _, *leaf in drawn for each in leaf if each is not None]))
         axes.set_xlabel(titles[0])
         axes.set_ylabel(titles[1])
         axes.grid(axis="both")

@@ -196,7 +196,7 @@ def _example(document: Document, name: str, kind: str, label: FieldLabel, answer
 STAGES = (
     Stage(
         "score",
-        4,
+        5,
         ("split", "model", "predictions", "base_predictions"),
         ScoreConfig,
         run_score,

@@ -53,5 +53,6 @@ def slices_plot(evaluation: Mapping[str, Any]) -> str:
     names = [name for name in parts if name in largest]
     points = {name: part_score(parts[name]) for name in names}
     whole = bounds(lookup(tuned, primary(tuned)[1]))[0]
-    what = f"{part_metric(tuned)} of the parts of the documents with its 95 % interval; the tables hold the numbers"
-    return field_plot(names, [Series(label, points)], label=what, name="slices", whole=whole)
+    metric = part_metric(tuned)
+    what = f"{metric} of the parts of the documents with its 95 % interval; the tables hold the numbers"
+    return field_plot(names, [Series(label, points)], label=what, metric=metric, name="slices", whole=whole)

@@ -87,5 +87,5 @@ STAGES = (
     *twins.STAGES,
     *score.STAGES,
     *gate.STAGES,
-    Stage("report", 3, ("evaluation", "split", "adapter", "preflight", *BESIDES), ReportConfig, run_report, "report"),
+    Stage("report", 4, ("evaluation", "split", "adapter", "preflight", *BESIDES), ReportConfig, run_report, "report"),
 )

@@ -202,7 +202,13 @@ def contracteval_table(evaluation: Mapping[str, Any], *, official_test: bool) ->
 
 
 def mcnemar_table(evaluation: Mapping[str, Any]) -> Table | None:
-    """Return McNemar's tests of the tuned arm, most different first; None where there are none."""
+    """Return McNemar's tests of the tuned arm, most different first, at most 40; None where there are none."""
+    tests = [
+        test
+        for test in evaluation.get("mcnemar") or []
+        if finite(test.get("p")) is not None and test["p"] < SIGNIFICANT
+    ]
+    shown = sorted(tests, key=lambda test: float(test["p"]))[:MAX_TESTS]
     rows = [
         [
             f"{test['a']} and {test['b']}: {test['what']}",
@@ -212,11 +218,13 @@ def mcnemar_table(evaluation: Mapping[str, Any]) -> Table | None:
             probability(test["p"]),
             probability(test["adjusted"]),
         ]
-        for test in evaluation.get("mcnemar") or []
-        if finite(test.get("p")) is not None and test["p"] < SIGNIFICANT
-    ][:MAX_TESTS]
+        for test in shown
+    ]
     columns = ("arms", "answered by both", "only the first is right", "only the second", "p", "adjusted")
-    return Table.of("Yes or no, where two arms differ (p < 0.05)", columns, rows) if rows else None
+    caption = "Yes or no, where two arms differ (p < 0.05)"
+    if len(shown) < len(tests):
+        caption += f": the first {len(shown)} of {quantity(len(tests))}, most different first"
+    return Table.of(caption, columns, rows) if rows else None
 
 
 def shown_arms(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -136,5 +136,5 @@ def paired_f1(after: Read, before: Read, schema: Schema, *, seed: int = 0) -> Pa
 
 
 STAGES = (
-    Stage("twins", 2, ("split", "model", "linear", "thresholds", "predictions"), TwinsConfig, run_twins, "twins"),
+    Stage("twins", 3, ("split", "model", "linear", "thresholds", "predictions"), TwinsConfig, run_twins, "twins"),
 )

@@ -25,13 +25,14 @@ from lextune.expert.templates import Codec
 from lextune.expert.windowing import WindowConfig
 from lextune.text.cleaning import CleanOptions
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, ...]] = {
     "micro F1": ("field", "micro", "f1"),
     "ContractEval F1": ("contracteval", "f1"),
     "Jaccard": ("contracteval", "jaccard"),
     "false-null rate": ("contracteval", "false_null_rate"),
     "AUPR": ("aupr",),
 }
+"""The scores of clause extraction in the model card, and where an arm has them; of other tasks all have one place."""
 
 
 class BundleConfig(Config):
@@ -187,20 +188,29 @@ neither trained nor evaluated. This is no legal advice.
 
 def _table(arms: dict[str, Any]) -> str:
     """Return the scores of every arm, a column for each that some arm has."""
-    found = {(name, title): _score(arm, place) for name, arm in arms.items() for title, place in COLUMNS.items()}
-    titles = [title for title in COLUMNS if any(found[name, title] for name in arms)]
+    places = {title: place for arm in arms.values() for title, place in _columns(arm).items()}
+    found = {(name, title): _score(arm, place) for name, arm in arms.items() for title, place in places.items()}
+    titles = [title for title in places if any(found[name, title] for name in arms)]
     rows = [["arm", "documents", *titles], ["---"] * (2 + len(titles))]
     for name, arm in arms.items():
         rows.append([name, str(arm.get("n_documents", 0)), *(found[name, title] or "n/a" for title in titles)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def _columns(arm: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the scores of an arm and where they are: those of clause extraction, or of its task's scorer."""
+    scores = arm.get("scores")
+    return {name: ("scores", name) for name in scores} if isinstance(scores, dict) else COLUMNS
+
+
 def _score(scores: Any, place: tuple[str, ...]) -> str | None:
-    """Return the score at a place of an arm's scores, with its interval; None where there is none."""
+    """Return the score at a place of an arm's scores, with its interval where it has one; None where there is none."""
     for key in place:
         scores = (scores or {}).get(key)
     if not scores or scores.get("value") is None:
         return None
+    if scores.get("low") is None or scores.get("high") is None:
+        return f"{scores['value']:.3f} (no interval)"
     return f"{scores['value']:.3f} [{scores['low']:.3f}, {scores['high']:.3f}]"
 
 
@@ -212,7 +222,7 @@ def _said(verdict: dict[str, Any]) -> str:
 STAGES = (
     Stage(
         "bundle",
-        5,
+        6,
         ("model", "linear", "thresholds", "evaluation", "gate", "parity", "adapter"),
         BundleConfig,
         run_bundle,

@@ -93,6 +93,84 @@ def test_the_recipes_limits_can_be_overridden(cli: Callable[..., Any], run: Path
     assert found.code == 0, found.err
 
 
+def scored(run: Path, value: float, model: Artifact) -> Artifact:
+    arm = {"n_documents": 9, "field": {"micro": {"f1": {**LEAF, "value": value}}}}
+    found = {"model_hash": model.hash, "tuned": "tuned", "arms": {"tuned": arm}}
+    return make(run, "score", {"evaluation.json": found}, model=model)
+
+
+def note(run: Path, **made: Artifact) -> None:
+    """Say what the recipe made as it was last run."""
+    write_atomic(run / "run.json", json.dumps({stage: artifact.path.name for stage, artifact in made.items()}))
+
+
+def test_weights_that_the_last_run_did_not_score_have_no_verdict(cli: Callable[..., Any], run: Path) -> None:
+    note(run, merge=make(run, "merge", {"model.json": {"tuned": "again"}}))
+    make(run, "gate", {"verdict.json": {}}, config={"gate": {"f1_at_least": 0.5}})
+    for words in (("gate", run), ("gate", run, "--set", "gate.f1_at_least=0.5")):
+        found = cli(*words)
+        assert (found.code, found.out) == (2, "")
+        assert found.err == (
+            f"error: {run}: its recipe did not come to an evaluation when it was last run\n"
+            "  -> run it to the end, or with --until score\n"
+        )
+
+
+def test_a_damaged_evaluation_of_the_last_run_is_not_replaced_by_an_older_one(
+    cli: Callable[..., Any], run: Path
+) -> None:
+    model = make(run, "merge", {"model.json": {"tuned": "again"}})
+    last = scored(run, 0.1, model)
+    gate = make(run, "gate", {"verdict.json": {}}, config={"gate": {"f1_at_least": 0.5}})
+    note(run, merge=model, score=last, gate=gate)
+    assert cli("gate", run).code == 1
+    file = last.path / "evaluation.json"
+    file.write_bytes(file.read_bytes().replace(b"0.1", b"0.9"))
+    found = cli("gate", run)
+    assert (found.code, found.out) == (2, "")
+    assert found.err == (
+        f"error: {last.path}: damaged artifact: evaluation.json does not match its hash in the manifest\n"
+        "  -> run the recipe again: it is made anew\n"
+    )
+
+
+def test_limits_that_the_last_run_did_not_check_are_not_those_of_an_older_recipe(
+    cli: Callable[..., Any], run: Path
+) -> None:
+    make(run, "gate", {"verdict.json": {}}, config={"gate": {"f1_at_least": 0.5}})
+    note(run, score=Artifact.open(next(run.glob("score-*"))))  # the recipe's limit was raised, and run until score
+    found = cli("gate", run)
+    assert found.code == 2
+    assert "no limits are known: its recipe did not come to the gate when it was last run" in found.err
+    assert cli("gate", run, "--set", "gate.f1_at_least=0.7").code == 0
+    assert cli("gate", run, "--set", "gate.f1_at_least=0.9").code == 1
+
+
+def test_the_last_runs_general_ability_is_read_or_its_damage_told(cli: Callable[..., Any], run: Path) -> None:
+    model = Artifact.open(next(run.glob("merge-*")))
+    score = {"base": {"accuracy": LEAF}, "paired": {"low": -0.8, "high": -0.6}}
+    kept, lost = ({"items": {**score, "tuned": {"accuracy": {**LEAF, "value": value}}}} for value in (0.8, 0.1))
+    last = make(run, "forgetting", {"general.json": lost}, model=model)
+    make(run, "forgetting", {"general.json": kept}, model=model)  # made later, by a recipe that is not the last
+    words = ("gate", run, "--set", "gate.forgetting_at_most=0.05")
+    note(run, score=Artifact.open(next(run.glob("score-*"))), forgetting=last)
+    assert cli(*words).code == 1
+    (last.path / "general.json").write_text("{}")
+    assert "damaged artifact: general.json does not match" in cli(*words).err
+    note(run, score=Artifact.open(next(run.glob("score-*"))))
+    assert cli(*words).code == 0, "of these weights, though the last recipe did not ask for it"
+
+
+def test_a_note_of_the_last_run_that_cannot_be_read_is_told(cli: Callable[..., Any], run: Path) -> None:
+    for content in ("[]", "{", '{"score": 3}'):
+        (run / "run.json").write_text(content)
+        found = cli("gate", run, "--set", "gate.f1_at_least=0.5")
+        assert found.code == 2
+        assert found.err == (
+            f"error: {run / 'run.json'}: unreadable run.json\n  -> run the recipe again: it is written anew\n"
+        )
+
+
 def test_no_limits_at_all_is_ungated(cli: Callable[..., Any], run: Path) -> None:
     make(run, "gate", {"verdict.json": {}}, config={"gate": {}})
     found = cli("gate", run)
@@ -109,8 +187,8 @@ def test_the_users_mistakes_are_told(cli: Callable[..., Any], run: Path, tmp_pat
         (("gate", "empty"), "empty: no evaluation here\n  -> give a run's folder"),
         (
             ("gate", run),
-            f"{run}: no limits are known: the gate of this run was never asked\n"
-            "  -> run its recipe to the end, or give limits: --set gate.f1_at_least=0.7",
+            f"{run}: no limits are known: its recipe did not come to the gate when it was last run\n"
+            "  -> run it to the end, or give limits: --set gate.f1_at_least=0.7",
         ),
         (
             ("gate", run, "--set", "gate.f1_at_lest=1"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -81,9 +82,9 @@ def test_undefined_is_none_with_its_n_and_one_document_has_no_interval() -> None
 
 
 def test_resamples_are_the_same_however_many_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    a, b = table(10, seed=1), table(10, seed=2)
-    whole = paired_test(a, b, f1, seed=4), Bootstrap(10, seed=3).score(a, f1, 10)
-    monkeypatch.setattr("lextune.expert.scoring.intervals.HELD", 70)  # seven resamples at a time
+    a, b = table(20, seed=1), table(20, seed=2)
+    whole = paired_test(a, b, f1, seed=4), Bootstrap(20, seed=3).score(a, f1, 20)
+    monkeypatch.setattr("lextune.expert.scoring.intervals.HELD", 140)  # seven resamples at a time
     most = 0
 
     def watched(sums: Any) -> Any:
@@ -91,7 +92,7 @@ def test_resamples_are_the_same_however_many_are_held(monkeypatch: pytest.Monkey
         most = max(most, len(sums) if sums.ndim > 1 else 1)
         return f1(sums)
 
-    assert (paired_test(a, b, watched, seed=4), Bootstrap(10, seed=3).score(a, watched, 10)) == whole
+    assert (paired_test(a, b, watched, seed=4), Bootstrap(20, seed=3).score(a, watched, 20)) == whole
     assert most == 7
 
 
@@ -101,10 +102,10 @@ def test_resamples_without_a_value_are_left_out() -> None:
 
 
 def test_paired_test_equals_a_plain_loop() -> None:
-    a, b = table(10, seed=1), table(10, seed=2)
+    a, b = table(20, seed=1), table(20, seed=2)
     test = paired_test(a, b, f1, seed=4)
     differences = []
-    for weights in draw(10, seed=4, rounds=PAIRED_ROUNDS)[:, :]:
+    for weights in draw(20, seed=4, rounds=PAIRED_ROUNDS)[:, :]:
         left, right = weights @ a, weights @ b
         differences.append(plain_f1([tuple(left)]) - plain_f1([tuple(right)]))
     below, above = sum(d <= 0 for d in differences), sum(d >= 0 for d in differences)
@@ -112,6 +113,53 @@ def test_paired_test_equals_a_plain_loop() -> None:
     assert test.difference == pytest.approx(plain_f1(a.tolist()) - plain_f1(b.tolist()))
     assert (test.low, test.high) == (pytest.approx(low), pytest.approx(high))
     assert test.p == pytest.approx(min(1.0, 2 * (min(below, above) + 1) / (PAIRED_ROUNDS + 1)))
+
+
+def swapped_differences(a: Array, b: Array) -> list[float]:
+    """Return the difference of F1 for each way to swap the two systems' rows, by hand."""
+    found = []
+    for swaps in itertools.product((False, True), repeat=len(a)):
+        rows = [(theirs, ours) if swap else (ours, theirs) for ours, theirs, swap in zip(a, b, swaps, strict=True)]
+        first, second = ([tuple(pair[side]) for pair in rows] for side in (0, 1))
+        found.append(plain_f1(first) - plain_f1(second))
+    return found
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+@pytest.mark.parametrize("seed", range(4))
+def test_few_documents_are_tested_by_all_swaps(n: int, seed: int) -> None:
+    a, b = table(n, seed=seed), table(n, seed=seed + 50)
+    test = paired_test(a, b, f1, seed=0)
+    differences = swapped_differences(a, b)
+    assert test.difference == pytest.approx(differences[0])
+    extreme = sum(abs(each) >= abs(differences[0]) - 1e-9 for each in differences)
+    assert test.p == pytest.approx(extreme / 2**n)
+
+
+def test_three_documents_on_which_one_system_is_better_show_nothing() -> None:
+    """Of the eight ways to swap three pairs two are as extreme: none swapped, and all."""
+    good, bad = np.tile([9.0, 1.0, 0.0], (3, 1)), np.tile([1.0, 9.0, 8.0], (3, 1))
+    assert paired_test(good, bad, f1, seed=0).p == 0.25
+    assert paired_test(good[:2], bad[:2], f1, seed=0).p == 0.5
+    assert paired_test(good[:1], bad[:1], f1, seed=0).p == 1.0
+
+
+def test_swaps_in_which_the_metric_is_undefined_are_left_out() -> None:
+    a = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    b = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    assert paired_test(a, b, f1, seed=0).p == 1.0, "swapping one document gives both counts to one system"
+
+
+def test_more_swaps_than_can_be_made_are_drawn() -> None:
+    a, b = table(15, seed=1), table(15, seed=3)
+    test = paired_test(a, b, f1, seed=0)
+    differences = swapped_differences(a, b)
+    exact = sum(abs(each) >= abs(differences[0]) - 1e-9 for each in differences) / 2**15
+    assert test.p == pytest.approx(exact, abs=0.02)
+    assert test == paired_test(a, b, f1, seed=0)
+    certain = paired_test(np.tile([9.0, 1.0, 1.0], (15, 1)), np.tile([1.0, 9.0, 9.0], (15, 1)), f1, seed=0)
+    assert certain.p is not None
+    assert 0 < certain.p < 0.001
 
 
 def test_paired_test_sees_a_difference_and_none() -> None:

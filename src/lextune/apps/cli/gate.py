@@ -45,7 +45,7 @@ def judge_run(run: Path, sets: list[str]) -> Artifact:
     """Return the verdict on a run's evaluation, an artifact of the run's folder; `sets` are tried beside its limits.
 
     Raises:
-        ArtifactError: the run has no evaluation, or the model that it is of is gone.
+        ArtifactError: the last run has no evaluation, what it made is damaged, or the model that it is of is gone.
         RecipeError: no limits are known, or one is wrong.
     """
     evaluation = newest_evaluation(run)
@@ -77,9 +77,9 @@ def _limits(run: Path, sets: list[str]) -> GateStageConfig:
     known = newest_limits(run)
     if known is None and not sets:
         raise RecipeError(
-            "no limits are known: the gate of this run was never asked",
+            "no limits are known: its recipe did not come to the gate when it was last run",
             where=str(run),
-            do="run its recipe to the end, or give limits: --set gate.f1_at_least=0.7",
+            do="run it to the end, or give limits: --set gate.f1_at_least=0.7",
         )
     values: dict[str, Any] = {"gate": known or {}}
     for each in sets:
