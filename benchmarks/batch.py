@@ -8,7 +8,8 @@ it held before a kill is an error. `memory_mib` is the resident memory of the la
 the last third of its documents.
 
 ray: the same contracts on a local Ray cluster by one worker that has one core, and by two that have one each, in turns.
-Seconds go from when the first document was begun to the last record, so that they leave out the start; `ratio` is that of the median rates.
+Seconds go from when the first document was begun to the last record, so that they leave out the start; `ratio` is that
+of the median rates.
 
 `--quick` takes few contracts and kills. Progress goes to stderr; the last line of stdout is one JSON object.
 """

@@ -175,7 +175,9 @@ def main() -> None:
     release, alone = load(), None
     if given.train:
         release = load(made["bundle"].path)
-        alone = stages(read_recipe(RECIPE, [goes_on, *WITHOUT_LINEAR]), given.out, "calibrate")["calibrate"].file("model.json")
+        alone = stages(read_recipe(RECIPE, [goes_on, *WITHOUT_LINEAR]), given.out, "calibrate")["calibrate"].file(
+            "model.json"
+        )
     found = marked(release, documents, answers(release, documents, alone))
     found["end_to_end"] = end_to_end(release.path, documents, os.environ.get("LEXTUNE_CUAD", ""))
     for name, value in found.items():

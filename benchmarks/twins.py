@@ -1,8 +1,9 @@
 """What British drafting costs, and what 50 British examples repair: `python -m benchmarks.twins [--quick]`.
 
 `recipes/demo.yaml` is run twice: on its contracts alone, and with British twins of 50 of its training contracts beside
-them. Its steps see a tenth of the windows, with the twins' among them. Both models read the held-out contracts, and their twins. Field F1 with 95 %
-intervals over contracts, and paired differences. Progress goes to stderr; the last line of stdout is one JSON object.
+them. Its steps see a tenth of the windows, with the twins' among them. Both models read the held-out contracts and the
+twins of these. Field F1 with 95 % intervals over contracts, and paired differences. Progress goes to stderr; the last
+line of stdout is one JSON object.
 """
 
 from __future__ import annotations

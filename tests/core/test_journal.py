@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,6 +53,50 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write"):
         Journal(tmp_path / "file" / "rows.jsonl", Row)
+
+
+@contextmanager
+def no_file_grows_beyond(size: int) -> Iterator[None]:
+    """Let the system refuse what would make a file larger, once it has written what fits."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_row_that_was_written_in_part_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    journal = Journal(path, Row)
+    journal.add(Row(text="one"))
+    with no_file_grows_beyond(path.stat().st_size + 5), pytest.raises(MachineError, match="cannot write"):
+        journal.add(Row(text="two"))
+    assert path.read_text() == '{"text":"one"}\n'
+    journal.add(Row(text="two"))
+    assert [row.text for row in journal] == ["one", "two"]
+
+
+def test_a_row_that_may_not_be_on_disk_is_taken_back_and_the_first_error_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    journal = Journal(path, Row)
+
+    def fails(code: int) -> Callable[..., None]:
+        def fail(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        return fail
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails(errno.ENOSPC))
+        with pytest.raises(MachineError, match="the disk is full"):
+            journal.add(Row(text="one"))
+        assert list(journal) == []
+        patch.setattr(os, "truncate", fails(errno.EIO))
+        with pytest.raises(MachineError, match="the disk is full"):
+            journal.add(Row(text="one"))
 
 
 @pytest.mark.parametrize("block", [1, 3, 7])

@@ -108,6 +108,27 @@ def test_what_nothing_is_left_of_is_dropped(source: Document, drop: Drop) -> Non
     assert clean_document(source, UNTAGGED) == [drop]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "reason"),
+    [
+        ("It is fine.", "It\u200b is fine.", "chosen and rejected are the same after cleaning"),
+        ("N/A\u200b", "N/A", "chosen and rejected are the same after cleaning"),
+        ("It is fine.", "\u200b", "nothing is left of its rejected answer after cleaning"),
+    ],
+)
+def test_a_preference_that_is_none_after_cleaning_is_dropped(chosen: str, rejected: str, reason: str) -> None:
+    source = row(labels={"output": FieldLabel(parts=(chosen,), answer=chosen)}, rejected=rejected)
+    assert clean_document(source, UNTAGGED) == [Drop(what="row", where="r", reason=reason)]
+
+
+def test_an_answer_that_means_null_after_cleaning_becomes_null() -> None:
+    source = row(labels={"output": FieldLabel(parts=("N/A\u200b",), answer="N/A\u200b")})
+    made, drop = clean_document(source, UNTAGGED)
+    assert isinstance(made, Document)
+    assert made.labels == {"output": FieldLabel()}
+    assert drop == Drop(what="quote", where="r, output", reason="means null after cleaning: 'N/A'")
+
+
 def test_a_text_that_was_changed_before_leads_back_to_its_source() -> None:
     spaces = CleanConfig(encoding=False, furniture=False, tags=False)
     (once,) = clean_document(document(), spaces)

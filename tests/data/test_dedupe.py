@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lextune.core.records import Document, Message
+from lextune.core.records import Document, FieldLabel, Message
 from lextune.data import minhash, overlap, pairing
 from lextune.data import shingles as shingling
 from lextune.data.dedupe import (
@@ -25,12 +25,15 @@ from lextune.data.dedupe import (
     families,
     joined,
     near_duplicates,
+    opening,
     overlaps,
+    own_words,
     shingles,
     similar_pairs,
     wording,
 )
 from lextune.data.shingles import hash_texts
+from lextune.expert.tasks import classification, multiple_choice, statute_qa, translation
 
 WORDS = [f"word{i}" for i in range(400)]
 
@@ -249,3 +252,73 @@ def test_a_conversation_is_compared_by_what_was_said_but_not_by_the_system() -> 
     row = document("r", "Then this.").model_copy(update={"turns": turns})
     assert wording(row) == "First.\nThen this."
     assert wording(document("d", "A text.")) == "A text."
+
+
+def row(name: str, text: str) -> Document:
+    return document(name, text).model_copy(update={"labels": {"output": FieldLabel(parts=("a",), answer="a")}})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "own"),
+    [
+        (classification.prompt("Rent is due.", ("Payment", "Term of the lease")), "Rent is due."),
+        (classification.prompt("Rent is due."), "Rent is due."),
+        (translation.prompt("Rent is due.\n\nAt once.", "English", "French"), "Rent is due.\n\nAt once."),
+        (translation.prompt("Rent is due."), "Rent is due."),
+        (multiple_choice.prompt("Which law?", ("Ohio", "Texas")), "Which law?\n\nA. Ohio\nB. Texas"),
+        (statute_qa.prompt("How high?", "Article 4. Two."), "Article 4. Two.\n\nHow high?"),
+        (classification.prompt("..."), classification.prompt("...")),
+        ("Which law governs?", "Which law governs?"),
+    ],
+)
+def test_rows_of_a_task_are_compared_without_its_prompt(prompt: str, own: str) -> None:
+    assert own_words(row("r", prompt)) == own
+    assert own_words(document("contract", prompt)) == prompt
+
+
+def test_an_instruction_that_all_rows_begin_with_is_left_out() -> None:
+    rows = [row("a", "Is this enforceable?\n\nRent is due."), row("b", "Is this enforceable?\n\nRent is paid.")]
+    assert opening(rows) == "Is this enforceable?\n\n"
+    assert [own_words(r, opening(rows)) for r in rows] == ["Rent is due.", "Rent is paid."]
+    assert opening([*rows, row("c", "Which law?")]) == ""
+    assert opening([document("d", rows[0].text), *rows]) == ""
+    assert opening([row("a", "One."), row("b", "One.")]) == opening([]) == ""
+
+
+def own(i: int, words: int) -> str:
+    return " ".join(random.Random(i).choices(WORDS, k=words))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [
+            row(
+                str(i),
+                classification.prompt(own(i, 10 if i % 2 else 150), [f"The label {n} of them" for n in range(12)]),
+            )
+            for i in range(100)
+        ],
+        [row(str(i), f"{own(999, 60)}\n\n{own(i, 10 if i % 2 else 150)}") for i in range(100)],
+        [
+            row(
+                str(i),
+                f"Is the following clause enforceable? {own(i, 40)}" if i else "Is the following clause enforceable?",
+            )
+            for i in range(100)
+        ],
+    ],
+    ids=["the task's prompt", "an instruction of one's own", "a short question"],
+)
+def test_what_all_rows_share_makes_no_family(rows: list[Document]) -> None:
+    assert {len(family) for family in families(rows, LEAK)} == {1}
+    again = row("again", rows[1].text)
+    assert families([*rows, again], LEAK)[1] == ("1", "again")
+
+
+def test_similarities_of_one_text_with_others_are_exact() -> None:
+    texts = planted(60, 3)
+    near = near_duplicates([*texts, texts[0], ""])
+    sets = [shingles(text) for text in [*texts, texts[0], ""]]
+    expected = [len(sets[0] & other) / len(sets[0] | other) for other in sets[1:]]
+    assert near.jaccards(0, range(1, len(sets))) == pytest.approx(expected)

@@ -17,7 +17,7 @@ from lextune.core.learnt import LOCK_FILE
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.core.stage import Context
 from lextune.data.balance import BalanceConfig
-from lextune.data.examples import Pool
+from lextune.data.examples import Pool, write_mixed
 from lextune.data.lock import make_lock, text_hash
 from lextune.data.mix import MixConfig
 from lextune.data.stages import ExamplesConfig, run_examples
@@ -94,6 +94,14 @@ def test_the_demo_recipe_makes_the_examples_it_always_made(
 
 def _halves(contracts: list[Document]) -> tuple[list[Document], list[Document]]:
     return contracts[:4], contracts[4:]
+
+
+def test_general_instructions_of_no_use_are_told(tmp_path: Path) -> None:
+    source = tmp_path / "general.jsonl"
+    source.write_text("".join(f'{{"instruction": "Q", "output": "{answer}"}}\n' for answer in ("", "A")))
+    config = MixConfig(share=0.5, source=str(source))
+    written = write_mixed(tmp_path / "train.jsonl", [b"{}\n"], config, 0)
+    assert (written.lines, written.general, [drop.where for drop in written.dropped]) == (2, 1, ["general.jsonl:1"])
 
 
 def test_what_is_left_out_and_repeated_is_on_disk(seal: Seal, contracts: list[Document], tiny_base: Path) -> None:

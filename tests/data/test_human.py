@@ -99,6 +99,28 @@ def test_what_is_no_preference_is_refused(row: object, message: str, tmp_path: P
         list(read_preferences(_file(tmp_path, row)))
 
 
+def test_all_lines_that_are_no_preferences_make_one_report(tmp_path: Path) -> None:
+    good = {"prompt": PROMPT, "chosen": "a", "rejected": "b"}
+    with pytest.raises(DataError) as caught:
+        list(read_preferences(_file(tmp_path, "{", good, {**good, "rejected": "a"})))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"dpo.pairs.human: {tmp_path}/human.jsonl: 2 mistakes"
+    assert lines[2].endswith("human.jsonl:3: no preference: the chosen answer and the rejected one are the same")
+
+
+def test_a_byte_order_mark_and_empty_lines_are_no_mistakes(tmp_path: Path) -> None:
+    line = json.dumps({"prompt": PROMPT, "chosen": "a", "rejected": "b"})
+    path = tmp_path / "human.jsonl"
+    path.write_text(f"{line}\n\n{line}\r\n  \n", encoding="utf-8-sig")
+    assert [one.line for one in read_preferences(path)] == [1, 3]
+
+
+def test_preferences_in_another_encoding_are_refused_with_their_line(tmp_path: Path) -> None:
+    (tmp_path / "human.jsonl").write_bytes(b'\n{"prompt": "caf\xe9"}\n')
+    with pytest.raises(DataError, match=r"human.jsonl:2: not UTF-8: byte 0xe9\n  -> save the file as UTF-8"):
+        list(read_preferences(tmp_path / "human.jsonl"))
+
+
 def test_a_file_of_preferences_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"dpo.pairs.human: .*none.jsonl: no such file of preferences\n  -> give a JSON"

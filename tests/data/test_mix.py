@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lextune.core.errors import DataError, LextuneError, MachineError, NetworkError, RecipeError
+from lextune.core.records import Drop
 from lextune.data import mix
 from lextune.data.mix import MixConfig, check_mix, general_rows, mixed
 from lextune.expert.point import ChatExample
@@ -98,6 +99,30 @@ def test_the_packages_instructions_are_varied_and_whole() -> None:
 def test_rows_of_every_shape_can_be_named(tmp_path: Path, row: Any, asked: list[str], answer: str) -> None:
     (found,) = general_rows(file_of(tmp_path, row))
     assert ([message.content for message in found.messages], found.completion) == (asked, answer)
+
+
+@pytest.mark.parametrize("answer", ["none", "N/A", "not specified"])
+def test_an_answer_that_means_null_is_taught_as_null(tmp_path: Path, answer: str) -> None:
+    (found,) = general_rows(file_of(tmp_path, {"instruction": "x", "output": answer}))
+    assert found.completion == "null"
+
+
+def test_what_an_import_refuses_is_refused(tmp_path: Path) -> None:
+    said = [{"role": role, "content": "Hello"} for role in ("user", "user", "assistant")]
+    source = file_of(tmp_path, {"messages": said}, {"instruction": "\ud800", "output": "a"})
+    with pytest.raises(DataError) as caught:
+        list(general_rows(source))
+    lines = str(caught.value).splitlines()
+    assert lines[1] == "  general.jsonl:1: message 2 is of the user, the assistant's turn it is"
+    assert lines[2] == "  general.jsonl:2: half a character: the lone surrogate U+D800"
+
+
+def test_rows_of_no_use_are_told_and_other_keys_do_not_count(tmp_path: Path) -> None:
+    rows = [{"instruction": "Q", "output": answer, "source": 3, "id": 1.5} for answer in (" ", "A")]
+    drops: list[Drop] = []
+    (found,) = general_rows(file_of(tmp_path, *rows), drops.append)
+    assert (found.document_id, found.completion) == ("general-2", "A")
+    assert drops == [Drop(what="row", where="general.jsonl:1", reason="the output is empty")]
 
 
 def test_wrong_rows_are_counted_and_the_first_five_shown(tmp_path: Path) -> None:

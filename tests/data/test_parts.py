@@ -17,7 +17,7 @@ from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.dedupe import LEAK, families
 from lextune.data.lock import check_not_test, learnt_from, make_lock, text_hash
 from lextune.data.parts import write_split
-from lextune.data.split import SPLITS, SplitConfig, check_leakage, split_documents
+from lextune.data.split import SPLITS, Division, SplitConfig, check_leakage, split_documents
 
 VOCABULARY = [f"word{i}" for i in range(900)]
 
@@ -90,7 +90,7 @@ def test_a_leak_of_an_official_test_stops_the_split(tmp_path: Path, monkeypatch:
 
     write_jsonl(tmp_path / "documents.jsonl", [*DOCUMENTS, changed(DOCUMENTS[0], "twin", 0.05, 1)])
     names = {d.id: "train" for d in DOCUMENTS} | {"twin": "test"}
-    monkeypatch.setattr(parts, "split_items", lambda items, families, config: names)
+    monkeypatch.setattr(parts, "divide", lambda items, families, config: Division(names, {}))
     with pytest.raises(DataError, match="near-duplicates across the split"):
         write_split(tmp_path / "documents.jsonl", SplitConfig(), tmp_path)
     assert not (tmp_path / "train.jsonl").exists()

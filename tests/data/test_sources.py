@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,13 @@ def test_a_fingerprint_of_a_file_does_not_depend_on_its_folder(tmp_path: Path) -
         (tmp_path / name).mkdir()
         (tmp_path / name / "rows.jsonl").write_text("{}")
     assert fingerprint(tmp_path / "one" / "rows.jsonl") == fingerprint(tmp_path / "two" / "rows.jsonl")
+
+
+def test_a_file_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xe9.txt")).write_text("one")
+    before = fingerprint(tmp_path)
+    (tmp_path / os.fsdecode(b"a\xe9.txt")).rename(tmp_path / os.fsdecode(b"a\xe8.txt"))
+    assert fingerprint(tmp_path) != before
 
 
 def test_a_full_disk_is_no_missing_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

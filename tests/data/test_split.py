@@ -16,7 +16,19 @@ from lextune.core.errors import DataError
 from lextune.core.records import Document
 from lextune.data.dedupe import LEAK, families
 from lextune.data.importers.cuad import import_cuad
-from lextune.data.split import Leak, SplitConfig, check_leakage, leakage, left_out, split_documents
+from lextune.data.split import (
+    BEYOND,
+    LIKE_TEST,
+    TOO_LARGE,
+    Leak,
+    SplitConfig,
+    check_leakage,
+    divide,
+    leakage,
+    left_out,
+    split_documents,
+)
+from lextune.data.stratify import item
 from lextune.expert.schema import load_schema
 
 
@@ -51,7 +63,9 @@ def test_parts_are_disjoint_families_whole_and_order_does_not_matter(
         assert "families cannot be divided" in str(error) or "is empty" in str(error)  # noqa: PT017
         return
     assert all(len({assignment.get(name) for name in group}) == 1 for group in groups)
-    assert len(assignment) + len(left_out(documents, assignment)) == len(documents)
+    dropped = left_out(divide([item(d) for d in documents], groups, config))
+    assert len(assignment) + len(dropped) == len(documents)
+    assert not dropped or parts[0] is not None
     assert [d.id for d in documents if d.id in assignment] == list(assignment)
     shuffled, other = list(documents), list(groups)
     random.Random(seed).shuffle(shuffled)
@@ -68,13 +82,41 @@ def test_shares_are_met_and_types_spread() -> None:
 
 
 def test_counts_are_met_and_the_others_left_out_evenly() -> None:
-    assignment = split_documents(TYPED, alone(TYPED), SplitConfig(train=20, validation=8, test=12))
+    division = divide([item(d) for d in TYPED], alone(TYPED), SplitConfig(train=20, validation=8, test=12))
+    assignment, drops = division.parts, left_out(division)
     assert Counter(assignment.values()) == {"train": 20, "validation": 8, "test": 12}
     kinds = Counter(d.contract_type for d in TYPED if d.id in assignment)
     assert kinds == {"Supply": 20, "License": 10, "Agency": 10}
-    drops = left_out(TYPED, assignment)
     assert len(drops) == 40
-    assert drops[0].reason.startswith("in no part of the split")
+    assert {drop.reason for drop in drops} == {BEYOND}
+
+
+@pytest.mark.parametrize(("size", "count"), [(70, 1), (3, 10)])
+def test_a_family_too_large_for_every_part_is_trained_on(size: int, count: int) -> None:
+    documents = [document(str(i)) for i in range(100 if size == 70 else 30)]
+    names = [d.id for d in documents]
+    groups = [tuple(names[i * size : (i + 1) * size]) for i in range(count)]
+    groups += [(name,) for name in names[size * count :]]
+    assignment = split_documents(documents, groups, SplitConfig())
+    assert list(assignment) == names
+    assert {assignment[name] for name in groups[0]} == {"train"} or size == 3
+    assert set(assignment.values()) == {"train", "validation", "test"}
+
+
+def test_where_training_is_a_count_such_a_family_is_left_out_for_its_size() -> None:
+    documents = [document(str(i)) for i in range(30)]
+    groups = [tuple(str(i) for i in range(12)), *((str(i),) for i in range(12, 30))]
+    division = divide([item(d) for d in documents], groups, SplitConfig(train=1, validation=0.3, test=0.3))
+    assert Counter(division.parts.values())["train"] == 1
+    reasons = Counter(drop.reason for drop in left_out(division))
+    assert reasons[TOO_LARGE.format(12)] == 12
+    assert set(reasons) == {TOO_LARGE.format(12), BEYOND}
+
+
+def test_an_empty_part_names_the_family_that_is_most_of_the_documents() -> None:
+    documents = [document(str(i)) for i in range(9)]
+    with pytest.raises(DataError, match=r"is empty; 9 of 9 share so much wording .* \(one of them is '0'\)"):
+        split_documents(documents, [tuple(d.id for d in documents)], SplitConfig())
 
 
 def test_another_seed_is_another_split() -> None:
@@ -157,9 +199,10 @@ def test_official_keeps_the_named_test_and_drops_its_relatives(tmp_path: Path) -
     names.write_text("SUPPLY 3.pdf\nagency_1\n", encoding="utf-8")
     groups = [("Supply-3", "Supply-4"), *((d.id,) for d in TYPED if d.id not in ("Supply-3", "Supply-4"))]
     config = SplitConfig(mode="official", official_test=names, validation=0.1)
-    assignment = split_documents(TYPED, groups, config)
+    division = divide([item(d) for d in TYPED], groups, config)
+    assignment = division.parts
     assert {name for name, part in assignment.items() if part == "test"} == {"Supply-3", "Agency-1"}
-    assert [drop.where for drop in left_out(TYPED, assignment)] == ["Supply-4"]
+    assert [(drop.where, drop.reason) for drop in left_out(division)] == [("Supply-4", LIKE_TEST)]
     assert Counter(assignment.values()) == {"train": 69, "validation": 8, "test": 2}
 
 

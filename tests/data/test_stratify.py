@@ -59,3 +59,9 @@ def test_a_family_that_fits_nowhere_is_missing() -> None:
     assigned = spread([items[:3], items[3:]], {"train": 3, "test": 2}, 0)
     assert assigned == {"0": "train", "1": "train", "2": "train", "3": "test", "4": "test"}
     assert spread([items], {"train": 3, "test": 2}, 0) == {}
+
+
+def test_a_family_that_fits_nowhere_goes_into_the_part_for_such() -> None:
+    items = [Item(str(i), str(i), ("t", "l", "n")) for i in range(5)]
+    assert set(spread([items], {"train": 3, "test": 2}, 0, "train").values()) == {"train"}
+    assert set(spread([items], {"train": 0, "test": 4}, 0, "train").values()) == {"train"}

@@ -15,6 +15,7 @@ from lextune import pipeline
 from lextune.core.artifacts import Artifact
 from lextune.core.errors import DataError, MachineError, RecipeError
 from lextune.core.stage import Context, Inputs, Stage
+from lextune.evaluate.judging.stage import JudgeConfig
 from lextune.pipeline import Recipe, read_recipe, running
 from lextune.pipeline.table import ASKED_FOR, TABLE
 from lextune.pipeline.table import ORDER as ALL
@@ -205,6 +206,21 @@ def test_a_list_of_test_contracts_is_read_again_when_it_changes(go: Any, calls: 
     names.write_text("b")
     go(recipe, until="split")
     assert calls.take() == ["split"]
+
+
+def test_the_articles_that_a_judge_reads_are_read_again_when_they_change(go: Any, calls: Calls, tmp_path: Path) -> None:
+    corpus = tmp_path / "articles.jsonl"
+    corpus.write_text("one")
+    endpoint = {"url": "http://127.0.0.1:1/v1", "model": "m"}
+    judge = JudgeConfig.model_validate({"endpoints": [endpoint], "kind": "faithfulness", "corpus": str(corpus)})
+    recipe = INSTRUCTION.model_copy(update={"evaluate": INSTRUCTION.evaluate.model_copy(update={"judge": judge})})
+    go(recipe, until="judge")
+    calls.take()
+    go(recipe, until="judge")
+    assert calls.take() == []
+    corpus.write_text("two")
+    go(recipe, until="judge")
+    assert calls.take() == ["judge"]
 
 
 @pytest.mark.parametrize("depth", ["", "@2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,14 +62,19 @@ class Journal(Generic[T]):
         """Append a row; when this returns it is on disk.
 
         Raises:
-            MachineError: the disk is full or cannot be written.
+            MachineError: the disk is full or cannot be written; the row is not in the file then.
         """
+        size: int | None = None
         try:
             with self.path.open("ab") as stream:
+                size = stream.tell()
                 stream.write(row.model_dump_json().encode() + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
+            if size is not None:
+                with contextlib.suppress(OSError):  # half a row would spoil the next one
+                    os.truncate(self.path, size)
             raise disk_error(error, self.path) from error
 
 

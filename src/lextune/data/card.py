@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from lextune.core.artifacts import Artifact, read_jsonl
 from lextune.core.mistakes import SHOWN
 from lextune.core.records import Document, Drop, Message
-from lextune.data.dedupe import NEAR_DUPLICATE, near_duplicates, wording
+from lextune.data.dedupe import NEAR_DUPLICATE, near_duplicates, opening, own_words
 from lextune.data.warnings import Caution, Counted, OverWindow, cautions, is_conversation
 from lextune.expert.tasks import OUTPUT
 from lextune.expert.templates import Codec
@@ -295,8 +295,10 @@ def _presence(found: _Gathered) -> tuple[Presence, ...]:
 
 
 def _duplicates(dataset: Artifact) -> Duplicates:
-    documents = read_jsonl(dataset.file("documents.jsonl"), Document)
-    near = near_duplicates((wording(document) for document in documents), NEAR_DUPLICATE.jaccard)
+    path = dataset.file("documents.jsonl")
+    shared = opening(read_jsonl(path, Document))
+    texts = (own_words(document, shared) for document in read_jsonl(path, Document))
+    near = near_duplicates(texts, NEAR_DUPLICATE.jaccard)
     sizes = [len(family) for family in near.repeated()]
     return Duplicates(
         repeated=len(near.row_of) - len(set(near.row_of.tolist())),

@@ -23,6 +23,7 @@ from lextune.core.errors import MachineError, shorten
 from lextune.core.parallel import cores
 from lextune.core.records import Document, Drop, Edit, FieldLabel, Span
 from lextune.core.stage import Context, Inputs, Stage, Summary
+from lextune.data.importers.shapes import answer_label
 from lextune.expert.tasks import OUTPUT
 from lextune.text.cleaning import Cleaned, CleanOptions, clean, clean_message
 from lextune.text.drafting import tag
@@ -64,7 +65,8 @@ def clean_documents(
 
     Yields:
         For each document, in order: it, cleaned, then a Drop (`quote`) for each quoted part of which nothing is
-        left; or only a Drop (`contract`, `row`) where nothing is left of the document.
+        left, and for an answer that means null now; or only a Drop (`contract`, `row`) where nothing is left of the
+        document, or a row's two answers are the same now.
 
     Raises:
         MachineError: a process was killed, as a machine does that has no memory left.
@@ -118,8 +120,16 @@ def clean_document(document: Document, config: CleanConfig) -> list[Item]:
     if not cleaned.text.strip():
         return [Drop(what=kind, where=document.name, reason="nothing is left of its text after cleaning")]
     labels, drops = _labels(document, cleaned, config)
-    if row and OUTPUT in document.labels and OUTPUT not in labels:
-        return [Drop(what=kind, where=document.name, reason="nothing is left of its answer after cleaning")]
+    rejected = None if document.rejected is None else _said(document.rejected, config)
+    if row and OUTPUT in document.labels:
+        reason = _useless(labels.get(OUTPUT), rejected)
+        if reason:
+            return [Drop(what=kind, where=document.name, reason=reason)]
+        answer = labels[OUTPUT].answer
+        if answer is not None and not answer_label(answer).present:
+            labels[OUTPUT] = FieldLabel()
+            reason = f"means null after cleaning: {shorten(answer, 60)!r}"
+            drops.append(Drop(what="quote", where=f"{document.name}, {OUTPUT}", reason=reason))
     made = document.model_copy(
         update={
             "text": cleaned.text,
@@ -127,10 +137,21 @@ def clean_document(document: Document, config: CleanConfig) -> list[Item]:
             "edits": _from_source(document, cleaned),
             "labels": labels,
             "turns": tuple(t.model_copy(update={"content": _said(t.content, config)}) for t in document.turns),
-            "rejected": None if document.rejected is None else _said(document.rejected, config),
+            "rejected": rejected,
         }
     )
     return [tag(made) if config.tags else made, *drops]
+
+
+def _useless(answer: FieldLabel | None, rejected: str | None) -> str | None:
+    """Return why the answers of a row, as cleaned, cannot be learnt from; an import refuses the same."""
+    if answer is None:
+        return "nothing is left of its answer after cleaning"
+    if rejected is not None and not rejected.strip():
+        return "nothing is left of its rejected answer after cleaning"
+    if rejected is not None and rejected == answer.answer:
+        return "chosen and rejected are the same after cleaning"
+    return None
 
 
 def run_clean(config: CleanConfig, inputs: Inputs, out: Path, context: Context) -> Summary:
@@ -246,4 +267,4 @@ def _trimmed(text: str, span: Span) -> Span:
     return Span(start=start, end=start + len(said.strip()))
 
 
-STAGE = Stage("clean", 1, ("documents",), CleanConfig, run_clean, "documents")
+STAGE = Stage("clean", 2, ("documents",), CleanConfig, run_clean, "documents")

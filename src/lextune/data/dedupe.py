@@ -13,16 +13,18 @@ pair that is reported was counted exactly; the two ways differ in which pairs ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, product
+from itertools import combinations, product, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lextune.core.records import Document
 from lextune.data import minhash, overlap
-from lextune.data.pairing import Families, Found, Limits, Matcher
+from lextune.data.pairing import Families, Found, Limits, Matcher, jaccards
 from lextune.data.shingles import Shingles, hash_texts, shingles
+from lextune.expert.tasks import OUTPUT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,15 +38,25 @@ __all__ = [
     "families",
     "joined",
     "near_duplicates",
+    "opening",
     "overlaps",
+    "own_words",
     "shingles",
     "similar_pairs",
     "wording",
 ]
 
 NEAR_DUPLICATE = Limits(jaccard=0.8, containment=0.8)
-LEAK = Limits(jaccard=0.5, containment=0.7)
+LEAK = Limits(jaccard=0.5, containment=0.7, shortest=10)
+FEW = 4  # texts
 NEVER = 2.0  # a containment that no pair has
+_ASKED_BEFORE = re.compile(
+    r"\A(?:Classify this text(?:\.| with one of these labels:(?:\n- .*)+)\n\nAnswer with the label alone\.\n\n"
+    r"|Translate this text(?: from .*)?(?: into .*)?\. Answer with the translation alone\.\n\n)"
+)
+_ASKED_AFTER = re.compile(
+    r"\n\nAnswer(?: with the letter alone|, and cite each article that the answer rests on)\.\Z"
+)  # with the one above, the prompts of `lextune.expert.tasks`
 
 
 class Pair(NamedTuple):
@@ -62,12 +74,34 @@ class Near(NamedTuple):
     `row_of[i]` is the row of text i: texts with the same words in the same order are one row. `root[r]` is the
     least row of the family of row r. `found` are the pairs of rows that were counted and are at or over a limit:
     they join each family; in a crowd they are not all of its pairs. `exact` says that they are all there are.
+    `texts` are the shingles of the rows.
     """
 
     row_of: NDArray[np.int64]
     root: NDArray[np.int64]
     found: Found
     exact: bool
+    texts: Shingles
+
+    def jaccards(self, one: int, others: Sequence[int]) -> list[float]:
+        """Return the Jaccard similarity of a text with each of some others, by their places, counted exactly."""
+        row, rows = int(self.row_of[one]), self.row_of[list(others)]
+        if len(others) <= FEW:  # most families: what was counted is looked up, which is faster
+            known = [self._counted(row, other) for other in rows.tolist()]
+            if None not in known:
+                return [jaccard for jaccard in known if jaccard is not None]
+        different, of = np.unique(rows, return_inverse=True)
+        found: list[float] = jaccards(self.texts, row, different)[of].tolist()
+        return found
+
+    def _counted(self, one: int, other: int) -> float | None:
+        """Return the Jaccard similarity of two rows where it was counted and at a limit."""
+        if one == other:
+            return 1.0
+        a, b = min(one, other), max(one, other)
+        begin, end = np.searchsorted(self.found.a, (a, a + 1))
+        place = begin + np.searchsorted(self.found.b[begin:end], b)
+        return float(self.found.jaccard[place]) if place < end and self.found.b[place] == b else None
 
     def families(self) -> Iterator[tuple[int, ...]]:
         """Yield the families by their members' places, each sorted, in the order of their first member."""
@@ -136,6 +170,36 @@ def wording(document: Document) -> str:
     return "\n".join([*(turn.content for turn in document.turns if turn.role != "system"), document.text])
 
 
+def opening(documents: Iterable[Document]) -> str:
+    """Return the paragraphs with which all rows begin, with the empty line after them: an instruction they share.
+
+    Nothing where a document is no row of a conversation; then the others are not read.
+    """
+    shared: list[str] | None = None
+    for document in documents:
+        if shared == [] or OUTPUT not in document.labels:
+            return ""
+        first = wording(document).split("\n\n")[:-1]
+        both = takewhile(lambda pair: pair[0] == pair[1], zip(shared or first, first, strict=False))
+        shared = [paragraph for paragraph, _ in both]
+    return "".join(f"{paragraph}\n\n" for paragraph in shared or ())
+
+
+def own_words(document: Document, opening: str = "") -> str:
+    """Return the words by which a document is told from the others: of a row, `wording` without its prompt.
+
+    Args:
+        document: a contract or a row.
+        opening: what all rows begin with, as `opening` finds it. It and the prompt of the row's task are left out,
+            unless nothing else is said.
+    """
+    text = wording(document)
+    if OUTPUT not in document.labels:
+        return text
+    own = _ASKED_AFTER.sub("", _ASKED_BEFORE.sub("", text.removeprefix(opening)))
+    return own if re.search(r"\w", own) else text
+
+
 def near_duplicates(texts: Iterable[str], threshold: float = NEAR_DUPLICATE.jaccard, ray: str | None = None) -> Near:
     """Find texts with at least this Jaccard similarity: candidates by MinHash, each counted exactly.
 
@@ -159,7 +223,7 @@ def overlaps(texts: Iterable[str], limits: Limits) -> Near:
 def _near(matcher: Matcher) -> Near:
     found = matcher.finish()
     texts: Shingles = matcher.texts
-    return Near(texts.row_of, matcher.families.roots(np.arange(texts.rows)), found, matcher.exact)
+    return Near(texts.row_of, matcher.families.roots(np.arange(texts.rows)), found, matcher.exact, texts)
 
 
 def similar_pairs(texts: Iterable[str], limits: Limits) -> list[Pair]:
@@ -174,7 +238,8 @@ def families(documents: Sequence[Document], limits: Limits = NEAR_DUPLICATE) -> 
         Families of document ids, every document in exactly one (alone where it is like no other), both in
         the order of `documents`.
     """
-    near = overlaps(map(wording, documents), limits)
+    shared = opening(documents)
+    near = overlaps((own_words(document, shared) for document in documents), limits)
     return [tuple(documents[i].id for i in family) for family in near.families()]
 
 

@@ -79,23 +79,25 @@ class Pool:
 
 
 class Written(NamedTuple):
-    """How many lines a file of examples has, and how many of them are general instructions."""
+    """How many lines a file of examples has, how many are general instructions, and which of those are of no use."""
 
     lines: int
     general: int
+    dropped: tuple[Drop, ...] = ()
 
 
 def write_mixed(path: Path, rows: Iterable[bytes], config: MixConfig, seed: int) -> Written:
     """Write the lines of examples with general instructions between them; see `lextune.data.mix`."""
     lines = general = 0
+    dropped: list[Drop] = []
     with path.open("wb") as stream:
-        for row in mixed(rows, config, seed):
+        for row in mixed(rows, config, seed, dropped.append):
             lines += 1
             if isinstance(row, ChatExample):
                 general += 1
                 row = f"{row.model_dump_json()}\n".encode()
             stream.write(row)
-    return Written(lines, general)
+    return Written(lines, general, tuple(dropped))
 
 
 def general_documents(path: Path) -> Iterator[Document]:

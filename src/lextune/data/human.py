@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lextune.core.artifacts import read_jsonl, write_jsonl
 from lextune.core.errors import DataError, shorten
+from lextune.core.files import read_text
+from lextune.core.mistakes import Mistake, refuse
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop, Message, Preference
 from lextune.core.stage import Context, Inputs, Stage, Summary
@@ -46,40 +48,50 @@ class _Row(BaseModel):
 def read_preferences(path: Path) -> Iterator[Preference]:
     """Yield people's preferences, as `lextune data export --format preference` writes them.
 
+    Empty lines are passed over.
+
     Raises:
-        DataError: the file is missing, or a line is no preference.
+        DataError: the file is missing or not UTF-8, or lines are no preferences: one error for all of them.
     """
     if not path.is_file():
         raise DataError("no such file of preferences", where=f"dpo.pairs.human: {path}", do="give a JSON Lines file")
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                row = _Row.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                problem = ": ".join([*map(str, first["loc"][:1]), first["msg"]])
-                raise _not_a_pair(path, number, problem) from None
-            prompt = (Message(role="user", content=row.prompt),) if isinstance(row.prompt, str) else row.prompt
-            chosen, rejected = (_said(answer) for answer in (row.chosen, row.rejected))
-            if not prompt or chosen is None or rejected is None:
-                raise _not_a_pair(path, number, "an answer is one message of the assistant")
-            if chosen == rejected:
-                raise _not_a_pair(path, number, "the chosen answer and the rejected one are the same")
-            yield Preference(line=number, messages=prompt, chosen=chosen, rejected=rejected)
+    mistakes: list[Mistake] = []
+    for number, line in enumerate(read_text(path)[1].split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _preference(line, number)
+        except ValueError as error:
+            mistakes.append(Mistake(f"{path}:{number}", f"no preference: {error}"))
+    if mistakes:
+        do = 'write {"prompt": [message, ...], "chosen": [message], "rejected": [message]} on each line'
+        raise refuse(mistakes, f"dpo.pairs.human: {path}", do)
+
+
+def _preference(line: str, number: int) -> Preference:
+    """Return the preference that a line holds.
+
+    Raises:
+        ValueError: it holds none; says why.
+    """
+    try:
+        row = _Row.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(": ".join([*map(str, first["loc"][:1]), first["msg"]])) from None
+    prompt = (Message(role="user", content=row.prompt),) if isinstance(row.prompt, str) else row.prompt
+    chosen, rejected = (_said(answer) for answer in (row.chosen, row.rejected))
+    if not prompt or chosen is None or rejected is None:
+        raise ValueError("an answer is one message of the assistant")
+    if chosen == rejected:
+        raise ValueError("the chosen answer and the rejected one are the same")
+    return Preference(line=number, messages=prompt, chosen=chosen, rejected=rejected)
 
 
 def _said(answer: tuple[Message, ...] | str) -> str | None:
     if isinstance(answer, str):
         return answer
     return answer[0].content if len(answer) == 1 and answer[0].role == "assistant" else None
-
-
-def _not_a_pair(path: Path, number: int, what: str) -> DataError:
-    return DataError(
-        f"no preference: {what}",
-        where=f"{path}:{number}",
-        do='write {"prompt": [message, ...], "chosen": [message], "rejected": [message]} on each line',
-    )
 
 
 def of_test(preferences: Sequence[Preference], test: Iterable[Document], others: Iterable[Document]) -> dict[int, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
@@ -20,13 +20,15 @@ from pydantic import Field
 from lextune.core.errors import DataError, MachineError, NetworkError, RecipeError, shorten
 from lextune.core.mistakes import Mistake, refuse
 from lextune.core.recipe import Config
+from lextune.core.records import Document, Drop, Message
 from lextune.data.fetch import failure_to_reach
-from lextune.data.importers.conversation import Conversation
 from lextune.data.importers.lines import Row
+from lextune.data.importers.report import Normalised
 from lextune.data.importers.rows import is_row_file, read_rows
-from lextune.data.importers.shapes import shapes
-from lextune.data.importers.turns import Unfit, Wrong
+from lextune.data.importers.shapes import convert, shapes
 from lextune.expert.point import GENERAL, ChatExample
+from lextune.expert.tasks import OUTPUT
+from lextune.text.values import NULL
 
 PACKAGED = "general"
 WRITES = ("point", "text")  # the strategies that write text
@@ -61,11 +63,18 @@ def check_mix(config: MixConfig, strategy: str) -> None:
         )
 
 
-def mixed(examples: Iterable[T], config: MixConfig, seed: int) -> Iterator[T | ChatExample]:
+def _unheard(drop: Drop) -> None:
+    """Take a drop that nobody asked for."""
+
+
+def mixed(
+    examples: Iterable[T], config: MixConfig, seed: int, drop: Callable[[Drop], object] = _unheard
+) -> Iterator[T | ChatExample]:
     """Yield the examples in their order, with general instructions spread between them.
 
     After k examples there are round(k * share / (1 - share)) instructions, so the share is right at every length
-    and no example is held. The source is read where the share is not 0, before the first example is yielded.
+    and no example is held. The source is read where the share is not 0, before the first example is yielded;
+    `drop` is told of each of its rows that is of no use.
 
     Raises:
         DataError: the source is missing or wrong.
@@ -74,7 +83,7 @@ def mixed(examples: Iterable[T], config: MixConfig, seed: int) -> Iterator[T | C
     if not config.share:
         yield from examples
         return
-    general = _in_rounds(_drawn(general_rows(config.source), config.rows, seed), config.repeats, seed)
+    general = _in_rounds(_drawn(general_rows(config.source, drop), config.rows, seed), config.repeats, seed)
     rate, given = config.share / (1 - config.share), 0
     for count, example in enumerate(examples, start=1):
         yield example
@@ -105,11 +114,12 @@ def _in_rounds(rows: list[ChatExample], rounds: int, seed: int) -> Iterator[Chat
         yield from rows
 
 
-def general_rows(source: str) -> Iterator[ChatExample]:
+def general_rows(source: str, drop: Callable[[Drop], object] = _unheard) -> Iterator[ChatExample]:
     """Yield the instructions of a source, named after their places in it.
 
     Args:
         source: `general`, the path of a file of rows in any shape that is imported, or a hub set's name.
+        drop: is told of each row that is of no use.
 
     Raises:
         DataError: no such file, or it (or the hub set) has no rows of a shape that is known, or wrong ones.
@@ -123,12 +133,14 @@ def general_rows(source: str) -> Iterator[ChatExample]:
     on_hub = not path.exists() and not is_row_file(path) and _HUB_NAME.fullmatch(source) is not None
     mistakes, found = list[Mistake](), 0
     for number, row in enumerate(_from_hub(source) if on_hub else read_rows(path), start=1):
-        said = row if isinstance(row, Mistake) else _conversation(row)
+        said = row if isinstance(row, Mistake) else _read(row, f"{GENERAL}{number}")
         if isinstance(said, Mistake):
             mistakes.append(said)
-        elif said is not None:
+        elif isinstance(said, Drop):
+            drop(said)
+        else:
             found += 1
-            yield ChatExample(document_id=f"{GENERAL}{number}", messages=said.messages, completion=said.answer)
+            yield said
     do = f"write instruction and output, prompt and completion, or messages; or use {PACKAGED}"
     if mistakes:
         raise refuse(mistakes, f"mix.source: {source}", do)
@@ -136,18 +148,18 @@ def general_rows(source: str) -> Iterator[ChatExample]:
         raise DataError("no row can be used", where=f"mix.source: {source}", do=do)
 
 
-def _conversation(row: Row) -> Conversation | Mistake | None:
-    """Return what a row teaches, a Mistake where its shape is unknown or broken, None where it is of no use."""
-    for shape in shapes().values():
-        if all(key in row.values for key in shape.keys):
-            try:
-                said = shape.read(row.values)
-            except Unfit:
-                return None
-            except Wrong as error:
-                return Mistake(row.where, str(error))
-            return said if said.answer.strip() else None
-    return Mistake(row.where, f"no shape that is known; its keys: {shorten(', '.join(row.values), 60)}")
+def _read(row: Row, name: str) -> ChatExample | Drop | Mistake:
+    """Return what a row teaches, read as an import reads it; other keys than those of its shape do not count."""
+    shape = next((shape for shape in shapes().values() if all(key in row.values for key in shape.keys)), None)
+    if shape is None:
+        return Mistake(row.where, f"no shape that is known; its keys: {shorten(', '.join(row.values), 60)}")
+    known = (*shape.keys, *shape.optional)
+    item, *_ = convert(shape, row, [key for key in row.values if key not in known and not shape.open])
+    if not isinstance(item, Document):
+        assert not isinstance(item, Normalised)  # it comes after its document
+        return item
+    messages = (*item.turns, Message(role="user", content=item.text))
+    return ChatExample(document_id=name, messages=messages, completion=item.labels[OUTPUT].answer or NULL)
 
 
 def _from_hub(name: str) -> Iterator[Row]:

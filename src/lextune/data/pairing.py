@@ -25,10 +25,14 @@ GATHERED = 1 << 22  # pairs that are held before they are compared
 
 
 class Limits(NamedTuple):
-    """From where on two documents are too alike; either limit suffices."""
+    """From where on two documents are too alike; either limit suffices.
+
+    A text of fewer than `shortest` shingles is not said to be contained in another: a few words are in many.
+    """
 
     jaccard: float
     containment: float
+    shortest: int = 1
 
     @property
     def least(self) -> float:
@@ -158,12 +162,30 @@ class Matcher:
                 self._found.append(found)
 
     def _alike(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> Found:
-        matrix, sizes = self.texts.matrix, self.texts.sizes
-        common = np.diff(matrix[a].multiply(matrix[b]).tocsr().indptr)
+        common, sizes = _in_common(self.texts, a, b), self.texts.sizes
+        shorter = np.minimum(sizes[a], sizes[b])
         jaccard = common / np.maximum(sizes[a] + sizes[b] - common, 1)
-        containment = common / np.maximum(np.minimum(sizes[a], sizes[b]), 1)
-        alike = (jaccard >= self.limits.jaccard) | (containment >= self.limits.containment)
+        containment = common / np.maximum(shorter, 1)
+        contained = (containment >= self.limits.containment) & (shorter >= self.limits.shortest)
+        alike = (jaccard >= self.limits.jaccard) | contained
         return Found(np.minimum(a, b), np.maximum(a, b), jaccard, containment).take(alike)
+
+
+def jaccards(texts: Shingles, row: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the Jaccard similarity of a row with each of some others, counted exactly."""
+    found = [np.zeros(0)]
+    for part in _portions(texts.sizes[others] + texts.sizes[row], COMPARED):
+        b = others[part]
+        common = _in_common(texts, np.full(len(b), row), b)
+        found.append(common / np.maximum(texts.sizes[row] + texts.sizes[b] - common, 1))
+        texts.release()
+    return np.concatenate(found)
+
+
+def _in_common(texts: Shingles, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many shingles the rows a[i] and b[i] have in common, for each i."""
+    common: NDArray[np.int64] = np.diff(texts.matrix[a].multiply(texts.matrix[b]).tocsr().indptr)
+    return common
 
 
 def _firsts(order: NDArray[np.int64], *keys: NDArray[np.int64]) -> NDArray[np.int64]:

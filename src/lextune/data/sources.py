@@ -94,7 +94,7 @@ def fingerprint(path: Path) -> str:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and _counts(p))
     for file in files:
         name = file.name if path.is_file() else file.relative_to(path).as_posix()
-        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -19,7 +19,7 @@ from lextune.core.files import read_text
 from lextune.core.mistakes import first_five
 from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
-from lextune.data.dedupe import LEAK, Near, overlaps, wording
+from lextune.data.dedupe import LEAK, Near, opening, overlaps, own_words
 from lextune.data.importers.cuad_json import read_squad
 from lextune.data.importers.names import match_names
 from lextune.data.stratify import Item, item, spread
@@ -27,6 +27,9 @@ from lextune.data.stratify import Item, item, spread
 Split = Literal["train", "validation", "test"]
 Place = Split | None  # None: left out
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+BEYOND = "in no part of the split: beyond the sizes asked for"
+LIKE_TEST = "in no part of the split: like an official test contract"
+TOO_LARGE = "in no part of the split: of a family of {} documents that share much wording, too large for every part"
 COUNTED = 10_000  # leaks beyond so many are not counted: two copies of one row in n places are n^2 pairs
 
 
@@ -64,6 +67,13 @@ class SplitConfig(Config):
         return self
 
 
+class Division(NamedTuple):
+    """The part of each document by id, and why each other is in none; both in the documents' order."""
+
+    parts: dict[str, Split]
+    reasons: dict[str, str]
+
+
 class Leak(NamedTuple):
     """Two documents in different parts that share too much wording; see `lextune.data.dedupe`."""
 
@@ -78,12 +88,14 @@ class Leak(NamedTuple):
 def split_documents(
     documents: Sequence[Document], families: Iterable[Sequence[str]], config: SplitConfig
 ) -> dict[str, Split]:
-    """Put each document in one part; as `split_items`, for documents at hand."""
-    return split_items([item(document) for document in documents], families, config)
+    """Put each document in one part; as `divide`, for documents at hand."""
+    return divide([item(document) for document in documents], families, config).parts
 
 
-def split_items(items: Sequence[Item], families: Iterable[Sequence[str]], config: SplitConfig) -> dict[str, Split]:
+def divide(items: Sequence[Item], families: Iterable[Sequence[str]], config: SplitConfig) -> Division:
     """Put each document in one part.
+
+    A family that is larger than what is left of every part goes into training, unless training is a count.
 
     Args:
         items: the documents, with unique ids.
@@ -92,8 +104,8 @@ def split_items(items: Sequence[Item], families: Iterable[Sequence[str]], config
         config: sizes, seed, mode.
 
     Returns:
-        The part of each document by id, in the order of `items`. Left out (see `left_out`) are documents
-        beyond the counts asked for and, with `official`, relatives of test contracts.
+        The part of each document. Left out are documents beyond the sizes asked for, families that are too large
+        for every part and, with `official`, relatives of test contracts.
 
     Raises:
         DataError: ids are repeated, families do not cover the documents, there are too few documents for the
@@ -102,31 +114,32 @@ def split_items(items: Sequence[Item], families: Iterable[Sequence[str]], config
     families = list(families)
     _check_cover(items, families)
     assigned: dict[str, Place] = {}
+    reasons: dict[str, str] = {}
     if config.mode == "official":
         test = _official_test(items, config)
         assigned.update((name, "test") for name in test)
+        like_test = [family for family in families if test.intersection(family)]
+        reasons = {name: LIKE_TEST for family in like_test for name in family}
         families = [family for family in families if not test.intersection(family)]
     known = {document.id: document for document in items}
     targets = _targets(sum(map(len, families)), config)
-    assigned |= spread([[known[name] for name in family] for family in families], targets, config.seed)
-    result = {document.id: part for document in items if (part := assigned.get(document.id)) is not None}
-    _check_filled(result, config)
-    return result
+    overflow: Place = "train" if config.train is None or 0 < config.train < 1 else None
+    assigned |= spread([[known[name] for name in family] for family in families], targets, config.seed, overflow)
+    reasons |= {name: TOO_LARGE.format(len(family)) for family in families for name in family if name not in assigned}
+    parts = {document.id: part for document in items if (part := assigned.get(document.id)) is not None}
+    _check_filled(parts, families, config)
+    return Division(parts, {d.id: reasons.get(d.id, BEYOND) for d in items if d.id not in parts})
 
 
-def left_out(documents: Iterable[Document | Item], assignment: Mapping[str, Split]) -> list[Drop]:
+def left_out(division: Division) -> list[Drop]:
     """Return a Drop for each document that is in no part."""
-    reason = "in no part of the split: beyond the counts asked for, or like an official test contract"
-    return [
-        Drop(what="document", where=document.id, reason=reason)
-        for document in documents
-        if document.id not in assignment
-    ]
+    return [Drop(what="document", where=name, reason=reason) for name, reason in division.reasons.items()]
 
 
 def leakage(documents: Sequence[Document], assignment: Mapping[str, Split]) -> list[Leak]:
     """Return the pairs of documents in different parts with Jaccard >= 0.5 or containment >= 0.7, in order."""
-    near = overlaps(map(wording, documents), LEAK)
+    shared = opening(documents)
+    near = overlaps((own_words(document, shared) for document in documents), LEAK)
     return sorted_leaks(near, [document.id for document in documents], assignment)
 
 
@@ -226,16 +239,20 @@ def _complete(config: SplitConfig) -> bool:
     return max(test, config.validation) < 1 and abs(test + config.validation + (config.train or 0) - 1) < 1e-9
 
 
-def _check_filled(assignment: Mapping[str, Split], config: SplitConfig) -> None:
+def _check_filled(assignment: Mapping[str, Split], families: Sequence[Sequence[str]], config: SplitConfig) -> None:
     sizes = Counter(assignment.values())
     wanted = {"train": config.train, "validation": config.validation, "test": config.test}
     empty = [part for part in SPLITS if wanted[part] != 0 and not sizes[part]]
     if empty:
-        raise DataError(
-            f"too few documents: the part {empty[0]!r} is empty",
-            where="split",
-            do="bring more documents" + (", or set split.test: 0" if empty[0] == "test" else ""),
-        )
+        largest, total = max(families, key=len, default=()), sum(map(len, families))
+        what = f"too few documents: the part {empty[0]!r} is empty"
+        if 2 * len(largest) > total > 2:
+            what += (
+                f"; {len(largest)} of {total} share so much wording that they stay together "
+                f"(one of them is {shorten(largest[0], 60)!r})"
+            )
+        do = "bring more documents" + (", or set split.test: 0" if empty[0] == "test" else "")
+        raise DataError(what, where="split", do=do)
     for part in SPLITS:
         size = wanted[part]
         official = part == "test" and config.mode == "official"

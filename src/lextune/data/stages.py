@@ -145,7 +145,7 @@ def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Con
         refuse_locked(inputs, general_documents(out / "train.jsonl"), f"mix.source: {config.mix.source}")
     if not plan.order:
         raise DataError("no training example has a label", where="train", do="check the labels and the schema")
-    write_jsonl(out / "drops.jsonl", train.drops(plan))
+    write_jsonl(out / "drops.jsonl", chain(train.drops(plan), written.dropped))
     write_atomic(out / "balance.json", json.dumps(_balance(config, plan, written), indent=1, ensure_ascii=False))
     found = cautions(_facts(config, train, plan))
     write_atomic(out / "warnings.json", json.dumps([c.as_json() for c in found], indent=1, ensure_ascii=False))
@@ -156,6 +156,7 @@ def run_examples(config: ExamplesConfig, inputs: Inputs, out: Path, context: Con
         "n_dropped": len(plan.dropped),
         "repeated": plan.repeated,
         "general": written.general,
+        "general_dropped": len(written.dropped),
         "train_all": len(train),
         "train": written.lines,
         **_validation(config, inputs, out, context.seed),
@@ -215,7 +216,7 @@ def _facts(config: ExamplesConfig, train: Pool, plan: Plan) -> Facts:
 
 
 STAGES = (
-    Stage("documents", 3, (), DocumentsConfig, run_documents, "documents"),
-    Stage("split", 4, ("documents",), SplitStageConfig, run_split, "split"),
-    Stage("examples", 4, ("split",), ExamplesConfig, run_examples, "examples"),
+    Stage("documents", 4, (), DocumentsConfig, run_documents, "documents"),
+    Stage("split", 5, ("documents",), SplitStageConfig, run_split, "split"),
+    Stage("examples", 5, ("split",), ExamplesConfig, run_examples, "examples"),
 )

@@ -45,16 +45,19 @@ def item(document: Document) -> Item:
     return Item(document.id, document.name, strata)
 
 
-def spread(families: Sequence[Sequence[Item]], targets: Mapping[Part, int], seed: int) -> dict[str, Part]:
-    """Put every family into one part, never beyond the part's target.
+def spread(
+    families: Sequence[Sequence[Item]], targets: Mapping[Part, int], seed: int, overflow: Part | None = None
+) -> dict[str, Part]:
+    """Put every family into one part, never beyond the part's target but for `overflow`.
 
     Args:
         families: documents that stay together.
         targets: how many documents each part shall have; they add up to the number of documents.
         seed: draws the order of families that are alike.
+        overflow: the part that takes a family that fits nowhere; None for no part.
 
     Returns:
-        The part of each document by id; documents of a family that fits nowhere are missing.
+        The part of each document by id; without `overflow`, documents of a family that fits nowhere are missing.
     """
     total = sum(map(len, families))
     everywhere = Counter(name for family in families for document in family for name in _strata(document))
@@ -72,10 +75,13 @@ def spread(families: Sequence[Sequence[Item]], targets: Mapping[Part, int], seed
 
     for family in sorted(families, key=order):
         fitting = [part for part in targets if room[part] >= len(family)]
-        if not fitting:
-            continue
         strata = Counter(name for document in family for name in _strata(document))
-        part = min(fitting, key=lambda part: growth(part, strata))
+        if fitting:
+            part = min(fitting, key=lambda part: growth(part, strata))
+        elif overflow is not None:
+            part = overflow
+        else:
+            continue
         room[part] -= len(family)
         for name, n in strata.items():
             placed[name, part] += n

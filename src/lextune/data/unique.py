@@ -1,13 +1,14 @@
-"""One document of each near-duplicate family: a dataset version without the others, or the families alone."""
+"""One of documents that are near-duplicates: a dataset version without the others, or what is alike alone."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
 
 from pydantic import Field
 
@@ -17,7 +18,8 @@ from lextune.core.recipe import Config
 from lextune.core.records import Document, Drop
 from lextune.core.stage import Context, Inputs, Stage, Summary
 from lextune.data.clauses import Places, clauses
-from lextune.data.dedupe import NEAR_DUPLICATE, Near, near_duplicates, wording
+from lextune.data.dedupe import NEAR_DUPLICATE, Near, near_duplicates, opening, own_words
+from lextune.expert.tasks import OUTPUT
 
 LISTED = 20  # places of a clause that are named; all are counted
 Level = Literal["document", "clause"]
@@ -31,13 +33,14 @@ class DedupeConfig(Config):
 
 
 def document_families(path: Path, threshold: float, ray: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the families of more than one document of a JSONL file: the id `kept`, those `dropped`, `same_words`.
+    """Yield what is alike in a JSONL file: the id `kept`, those `dropped` as near-duplicates of it, `same_words`.
 
-    Kept is the document with the most labels, the first of several.
+    Kept is the document with the most labels, the first of several. Rows with other system messages, and preference
+    pairs with other answers, are no duplicates.
     """
-    near, ids, labels = _documents(path, threshold, ray)
-    for family in near.repeated():
-        yield _named(near, family, ids, _kept(family, labels))
+    read = _documents(path, threshold, ray)
+    unused = len(read.ids)
+    yield from _dropping(read, threshold, array("q", [-1]) * unused, array("d", [0]) * unused)
 
 
 def clause_families(path: Path, threshold: float, ray: str | None = None) -> Iterator[dict[str, Any]]:
@@ -87,21 +90,22 @@ def run_dedupe(config: DedupeConfig, inputs: Inputs, out: Path, context: Context
     """Write the documents that are kept, a Drop for each other, and the families (`families.json`)."""
     source = inputs["documents"]
     path = source.file("documents.jsonl")
-    near, ids, labels = _documents(path, config.threshold, context.options.get("ray"))
-    kept_for = array("q", [-1]) * len(ids)
+    read = _documents(path, config.threshold, context.options.get("ray"))
+    ids = read.ids
+    kept_for, alike = array("q", [-1]) * len(ids), array("d", [0]) * len(ids)
     with (out / "families.json").open("w", encoding="utf-8") as stream:
-        count = _write_array(stream, _dropping(near, ids, labels, kept_for))
+        count = _write_array(stream, _dropping(read, config.threshold, kept_for, alike))
     dropped = sum(kept >= 0 for kept in kept_for)
     with (
         path.open(encoding="utf-8") as lines,
         (out / "documents.jsonl").open("w", encoding="utf-8") as going_on,
         (out / "drops.jsonl").open("w", encoding="utf-8") as drops,
     ):
-        for name, kept, line in zip(ids, kept_for, lines, strict=True):
+        for name, kept, jaccard, line in zip(ids, kept_for, alike, lines, strict=True):
             if kept < 0:
                 going_on.write(line if line.endswith("\n") else f"{line}\n")
                 continue
-            reason = f"a near-duplicate of {ids[kept]} (Jaccard similarity of its family >= {config.threshold})"
+            reason = f"a near-duplicate of {ids[kept]} (Jaccard similarity {jaccard:.2f})"
             drops.write(Drop(what="document", where=name, reason=reason).model_dump_json() + "\n")
     if "nulls.json" in source.manifest.files:
         shutil.copyfile(source.file("nulls.json"), out / "nulls.json")
@@ -119,37 +123,69 @@ def _write_array(stream: TextIO, rows: Iterable[Mapping[str, Any]]) -> int:
     return count
 
 
-def _dropping(near: Near, ids: list[str], labels: array[int], kept_for: array[int]) -> Iterator[dict[str, Any]]:
-    """Yield the families, and note for each document that is dropped the place of the one that is kept."""
-    for family in near.repeated():
-        kept = _kept(family, labels)
+def _dropping(read: _Read, threshold: float, kept_for: array[int], alike: array[float]) -> Iterator[dict[str, Any]]:
+    """Yield what is dropped for each document that is kept.
+
+    Of documents that a chain of likeness joins, the best is kept and those that are like it are dropped; then the same
+    with those that are left. A document that is dropped is noted in `kept_for`, by the place of the one that is kept,
+    and in `alike`, by their similarity.
+    """
+    for family in read.near.repeated():
+        groups: dict[int, list[int]] = {}
         for place in family:
-            if place != kept:
-                kept_for[place] = kept
-        yield _named(near, family, ids, kept)
+            groups.setdefault(read.kinds[place], []).append(place)
+        for group in groups.values():
+            rest = sorted(group, key=lambda place: (-read.labels[place], place))
+            while len(rest) > 1:
+                kept, others = rest[0], rest[1:]
+                similar = read.near.jaccards(kept, others)
+                dropped, rest = list[int](), list[int]()
+                for place, jaccard in zip(others, similar, strict=True):
+                    if jaccard >= threshold:
+                        kept_for[place], alike[place] = kept, jaccard
+                    (dropped if jaccard >= threshold else rest).append(place)
+                if dropped:
+                    yield _named(read, kept, sorted(dropped))
 
 
-def _named(near: Near, family: tuple[int, ...], ids: list[str], kept: int) -> dict[str, Any]:
-    same = len({int(near.row_of[i]) for i in family}) == 1
-    return {"kept": ids[kept], "dropped": [ids[i] for i in family if i != kept], "same_words": same}
+def _named(read: _Read, kept: int, dropped: list[int]) -> dict[str, Any]:
+    same = len({int(read.near.row_of[i]) for i in (kept, *dropped)}) == 1
+    return {"kept": read.ids[kept], "dropped": [read.ids[i] for i in dropped], "same_words": same}
 
 
-def _documents(path: Path, threshold: float, ray: str | None) -> tuple[Near, list[str], array[int]]:
-    """Return which documents are alike, their ids, and how many fields of each are present."""
+class _Read(NamedTuple):
+    """Which documents are alike, and of each its id, how many fields are present, and its kind.
+
+    Documents of two kinds are never duplicates: rows with other system messages, and other pairs of answers.
+    """
+
+    near: Near
+    ids: list[str]
+    labels: array[int]
+    kinds: array[int]
+
+
+def _documents(path: Path, threshold: float, ray: str | None) -> _Read:
     ids: list[str] = []
-    labels = array("q")
+    labels, kinds = array("q"), array("Q")
+    shared = opening(read_jsonl(path, Document))
 
     def texts() -> Iterator[str]:
         for document in read_jsonl(path, Document):
             ids.append(document.id)
             labels.append(sum(label.present for label in document.labels.values()))
-            yield wording(document)
+            kinds.append(_kind(document))
+            yield own_words(document, shared)
 
-    return near_duplicates(texts(), threshold, ray), ids, labels
-
-
-def _kept(family: tuple[int, ...], labels: array[int]) -> int:
-    return min(family, key=lambda place: (-labels[place], place))
+    return _Read(near_duplicates(texts(), threshold, ray), ids, labels, kinds)
 
 
-STAGE = Stage("dedupe", 1, ("documents",), DedupeConfig, run_dedupe, "documents")
+def _kind(document: Document) -> int:
+    said: list[Any] = [turn.content for turn in document.turns if turn.role == "system"]
+    if document.rejected is not None:
+        said += [document.labels[OUTPUT].answer if OUTPUT in document.labels else None, document.rejected]
+    digest = hashlib.blake2b(json.dumps([document.rejected is None, said]).encode(), digest_size=8).digest()
+    return int.from_bytes(digest)
+
+
+STAGE = Stage("dedupe", 2, ("documents",), DedupeConfig, run_dedupe, "documents")

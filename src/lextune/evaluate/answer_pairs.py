@@ -22,7 +22,8 @@ CONTEXT = 300  # characters of a document shown on either side of what was quote
 class AnswerPair(BaseModel):
     """A prompt and the answers of two arms; `gold` is the annotated answer, None where there is none.
 
-    An arm that found no answer says `null`, as models are taught to.
+    An arm that found no answer says `null`, as models are taught to. `document` is what it is of, where several
+    pairs are of one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
@@ -31,6 +32,7 @@ class AnswerPair(BaseModel):
     a: str
     b: str
     gold: str | None = None
+    document: str | None = None
 
     @property
     def same(self) -> bool:
@@ -109,6 +111,7 @@ def _pairs(document: Document, a: Prediction, b: Prediction) -> Iterator[AnswerP
             a=_text(ours[field]),
             b=_text(theirs[field]),
             gold=_gold(document.labels.get(field)),
+            document=document.id,
         )
         if not pair.same:
             yield pair

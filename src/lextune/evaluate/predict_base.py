@@ -26,10 +26,10 @@ from lextune.expert.build import in_openvino
 from lextune.expert.engines.base import Chatter, Generator, LocalChat
 from lextune.expert.engines.cached import CachedChat
 from lextune.expert.engines.openai_ import Endpoint, OpenAiChat
-from lextune.expert.point import ChatExample
+from lextune.expert.point import GENERAL, ChatExample
 from lextune.expert.readers import PointReader
 from lextune.expert.schema import load_schema
-from lextune.expert.tasks import TaskOptions, get_task
+from lextune.expert.tasks import Example, TaskOptions, get_task
 from lextune.expert.templates import Codec
 from lextune.expert.thresholds import POINTED, Thresholds
 from lextune.expert.weights import Base, resolve_base
@@ -122,8 +122,9 @@ def _making(
 
 def _pointer(config: PredictBaseConfig, inputs: Inputs, codec: Codec, name: str, shots: int, chatter: Chatter) -> Arm:
     schema = load_schema(config.schema_name)
-    examples = read_jsonl(inputs["examples"].file("train.jsonl"), WindowExample)
-    few = choose_shots(examples, shots, config.seed) if shots else ()
+    lines = (line.root for line in read_jsonl(inputs["examples"].file("train.jsonl"), Example))
+    windows = (line for line in lines if isinstance(line, WindowExample))  # the others are general instructions
+    few = choose_shots(windows, shots, config.seed) if shots else ()
     reader = PointReader(chatter, schema, shots=few, constrained=isinstance(chatter, LocalChat))
     return Expert(
         Identity(name, config.base, "point"),
@@ -136,7 +137,8 @@ def _pointer(config: PredictBaseConfig, inputs: Inputs, codec: Codec, name: str,
 
 
 def _writer(config: PredictBaseConfig, inputs: Inputs, codec: Codec, name: str, shots: int, chatter: Chatter) -> Arm:
-    rows = list(read_jsonl(inputs["examples"].file("train.jsonl"), ChatExample))
+    lines = read_jsonl(inputs["examples"].file("train.jsonl"), ChatExample)
+    rows = [line for line in lines if not line.document_id.startswith(GENERAL)]
     chosen = random.Random(config.seed).sample(rows, min(shots, len(rows)))
     few = [(row.messages[-1].content, row.completion) for row in chosen]
     expert = WritingExpert(Identity(name, config.base, "text"), load_schema(config.schema_name), chatter, few)
@@ -187,4 +189,4 @@ def choose_shots(examples: Iterable[WindowExample], count: int, seed: int) -> tu
     return (*empty, *chosen)
 
 
-STAGES = (Stage("predict_base", 3, ("split", "examples"), PredictBaseConfig, run_predict_base, "predictions"),)
+STAGES = (Stage("predict_base", 4, ("split", "examples"), PredictBaseConfig, run_predict_base, "predictions"),)

@@ -38,8 +38,8 @@ class Joined(NamedTuple):
 class Placed(NamedTuple):
     """What would be quoted of joined sentences, and how sure that is.
 
-    `spans` of the surest sentence come first; `rows` are the indexes of the sentences; `whole` says that they are quoted
-    whole, and not parts of them.
+    `spans` of the surest sentence come first; `rows` are the indexes of the sentences; `whole` says that they are
+    quoted whole, and not parts of them.
     """
 
     spans: list[Span]

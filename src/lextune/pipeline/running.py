@@ -162,6 +162,7 @@ NAMED = {  # what a config names by path -> the settings, from the outside in, t
     "rubric": ("rubric",),
     "blind review": ("blind",),
     "corpus": ("task_options", "corpus"),
+    "judge's corpus": ("corpus",),
     "glossary": ("task_options", "glossary"),
     "known citations": ("task_options", "citations"),
     "mix file": ("mix", "source"),

@@ -294,6 +294,14 @@ def test_an_id_that_occurs_twice_is_a_mistake_with_its_line(tool: str, row: dict
     assert mistake == Mistake(place, "the id '7' occurs a second time")
 
 
+@pytest.mark.parametrize("given", [None, ""])
+def test_rows_without_an_id_are_named_after_their_places(given: str | None, tmp_path: Path) -> None:
+    rows = [{"id": given, "text": TEXT, "label": []} for _ in range(2)]
+    assert [item.id for item in doccano(tmp_path, *rows) if isinstance(item, Document)] == ["export-1", "export-2"]
+    tasks = [{"id": given, **{k: v for k, v in task().items() if k != "id"}} for _ in range(2)]
+    assert [type(item) for item in label_studio(tmp_path, *tasks)] == [Document, Document]
+
+
 def test_doccanos_folder_of_annotators(tmp_path: Path) -> None:
     row = json.dumps({"id": 1, "text": TEXT, "label": []})
     for name in ("bo", "ada"):

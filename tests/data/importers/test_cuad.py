@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lextune.core.errors import DataError
 from lextune.core.records import Span
 from lextune.data.importers.cuad import import_cuad
 from lextune.data.importers.cuad_csv import NO_CONTRACT, parse_cell
+from lextune.data.importers.cuad_json import HALF
 from lextune.data.importers.report import Normalised, summarise
 from lextune.expert.schema import Schema, SchemaField, load_schema
 
@@ -151,7 +153,39 @@ def test_a_table_of_the_user_s_own_tags_contracts(folder: Path) -> None:
     (folder / "document_tags.csv").write_text("\n".join(lines))
     documents, rejects, _ = import_cuad(folder, SCHEMA)
     assert documents[0].tags == {"tenant": "north"}
-    assert ("tags", "document_tags.csv, nobody", NO_CONTRACT) in [(d.what, d.where, d.reason) for d in rejects]
+    assert ("tags", "document_tags.csv, Nobody.pdf", NO_CONTRACT) in [(d.what, d.where, d.reason) for d in rejects]
+
+
+@pytest.mark.parametrize(("name", "column"), [("document_tags.csv", "tenant"), ("contract_types.csv", "Contract Type")])
+def test_a_contract_is_told_from_one_of_a_like_name(name: str, column: str, tmp_path: Path) -> None:
+    table(tmp_path, [row("ACME 1-1.txt", "['Acme Ltd.']"), row("ACME 11.txt", "['Acme Ltd.']")])
+    for file in ("ACME 1-1.txt", "ACME 11.txt"):
+        text_file(tmp_path, file)
+    (tmp_path / name).write_text(f"Filename,{column}\nACME 11.txt,south\nACME 1-1.txt,north\n")
+    documents = import_cuad(tmp_path, SCHEMA).documents
+    said = {d.id: d.tags["tenant"] if column == "tenant" else d.contract_type for d in documents}
+    assert said == {"ACME 1-1": "north", "ACME 11": "south"}
+
+
+@pytest.mark.parametrize("name", ["document_tags.csv", "contract_types.csv"])
+def test_two_rows_of_one_contract_are_refused(name: str, folder: Path) -> None:
+    file = "ACME_BETA - Supply Agreement.txt"
+    (folder / name).write_text(f"Filename,Contract Type\n{file},north\n{file},south\n")
+    with pytest.raises(DataError) as caught:
+        import_cuad(folder, SCHEMA)
+    lines = str(caught.value).splitlines()
+    assert lines[0].endswith(f"{name}: 2 mistakes")
+    assert lines[1].endswith("is an ambiguous name: it stands for 2 of the names given and 1 of the texts")
+    assert lines[1].startswith(f"  {name}:2: 'ACME_BETA")
+    assert lines[-1] == "  -> give each contract one row, with the name of its file"
+
+
+def test_folders_that_contradict_each_other_say_nothing_of_a_contracts_type(folder: Path) -> None:
+    for kind in ("License_Agreements", "Agency"):
+        pdfs = folder / "full_contract_pdf" / kind
+        pdfs.mkdir(parents=True)
+        (pdfs / "ACME_BETA - Supply Agreement.pdf").touch()
+    assert import_cuad(folder, SCHEMA).documents[0].contract_type == "Supply"
 
 
 def test_a_quote_that_is_nowhere_is_a_reject_and_its_field_is_not_assessed(tmp_path: Path) -> None:
@@ -352,6 +386,29 @@ def test_json_by_its_path_and_numbered_questions(tmp_path: Path) -> None:
         "2 x offset: the quote stands elsewhere in the text (A, Parties: 0, 'Acme'; A, Parties: -3, 'Beta Ltd.')"
     )
     assert [TEXT[s[0].start : s[0].end] for s in document.labels["Parties"].spans] == ["Acme", "Beta Ltd."]
+
+
+def test_half_a_character_in_json_leaves_out_no_more_than_it_must(tmp_path: Path) -> None:
+    half = [question("Parties", ("Ac\ud800", 0), title="B\ud800")]
+    squad(tmp_path, ("A", [question("Parties", ("Acme", 28))]), ("B\ud800", half))
+    value = json.loads((tmp_path / "CUAD_v1.json").read_text())
+    value["data"].append({"title": "C", "paragraphs": [{"context": "x \ud800 y", "qas": []}]})
+    (tmp_path / "CUAD_v1.json").write_text(json.dumps(value))
+    found = import_cuad(tmp_path, SCHEMA)
+    assert [d.name for d in found.documents] == ["A", "B\ufffd"]
+    assert ("C", HALF) in [(drop.where, drop.reason) for drop in found.rejects]
+    for item in (*found.documents, *found.rejects):
+        item.model_dump_json()
+
+
+def test_a_contracts_file_may_have_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    table(tmp_path, [row("acme.txt")])
+    for name in (b"acme\xe9.txt", b"other\xe9.txt"):
+        text_file(tmp_path, os.fsdecode(name))
+    (document,), rejects, _ = import_cuad(tmp_path, SCHEMA)
+    assert document.id == "acme\ufffd"
+    for item in (document, *rejects):
+        item.model_dump_json()
 
 
 def test_json_rejects(tmp_path: Path) -> None:

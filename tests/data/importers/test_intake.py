@@ -372,6 +372,16 @@ def test_every_format_is_listed_with_what_it_is() -> None:
     assert [line.split(maxsplit=1) for line in lines] == [[name, each.line] for name, each in FORMATS.items()]
 
 
+def test_tags_of_no_contract_are_no_lost_document(tmp_path: Path) -> None:
+    (tmp_path / "full_contract_txt").mkdir()
+    (tmp_path / "full_contract_txt" / "a.txt").write_text("The laws of Ohio govern.")
+    (tmp_path / "master_clauses.csv").write_text("Filename,Governing Law,Governing Law-Answer\na.pdf,[],\n")
+    (tmp_path / "document_tags.csv").write_text("Filename,tenant\na.pdf,north\nb.pdf,south\n")
+    counts, documents, drops = taken(tmp_path)
+    assert (counts["n_in"], counts["n_out"], counts["n_dropped"], counts["rejects"]) == (1, 1, 0, 1)
+    assert (documents[0].tags, [drop.what for drop in drops]) == ({"tenant": "north"}, ["tags"])
+
+
 def test_labelled_spans_and_folders_are_imported_by_the_same_way(tmp_path: Path) -> None:
     path = write(tmp_path, {"id": 1, "text": "Ohio law.", "label": [[0, 9, "Governing Law"]]}, "oops")
     summary, (document,), drops = taken(path, skip_bad=True)

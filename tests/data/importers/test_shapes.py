@@ -92,6 +92,15 @@ def test_an_instruction_is_joined_with_its_input() -> None:
     assert document({"instruction": "Name it", "input": None, "output": "Lease", "history": None}).text == "Name it"
 
 
+def test_empty_cells_of_optional_columns_are_no_values() -> None:
+    asked = document({"instruction": "Which law?", "output": "Ohio", "input": "", "system": "", "history": ""})
+    assert (asked.text, asked.turns) == ("Which law?", ())
+    assert document({"instruction": "Which law?", "output": "Ohio", "history": " "}).turns == ()
+    better, worse = [user("Which law?"), bot("Ohio")], [user("Which law?"), bot("Texas")]
+    pair = document({"prompt": "", "chosen": better, "rejected": worse})
+    assert (pair.text, pair.turns, pair.rejected) == ("Which law?", (), "Texas")
+
+
 def test_a_prompt_and_its_completion_are_texts_too() -> None:
     found = document({"prompt": "What law?", "completion": "New York"})
     assert (found.turns, found.text, found.labels["output"].answer) == ((), "What law?", "New York")
@@ -251,6 +260,8 @@ def test_a_row_of_any_shape_may_have_tags(values: dict[str, Any], tags: dict[str
         ({"tags": "north"}, "'tags' is not an object of texts"),
         ({"tags": {"tenant": 3}}, "the tag 'tenant' is not a string"),
         ({"tags.tenant": ["north"]}, "the tag 'tenant' is not a string"),
+        ({"tags": {"tenant": "\ud800"}}, "half a character: the lone surrogate U+D800"),
+        ({"tags": {"\ud800": "north"}}, "half a character: the lone surrogate U+D800"),
     ],
 )
 def test_wrong_tags_are_told(values: dict[str, Any], message: str) -> None:

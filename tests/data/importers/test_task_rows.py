@@ -72,6 +72,17 @@ def test_a_row_becomes_its_tasks_prompt(
     assert {name: label.parts for name, label in document.labels.items()} == labels
 
 
+def test_an_empty_cell_of_an_optional_column_is_no_value(tmp_path: Path) -> None:
+    lines = ["text,label,labels", 'Rent.,Payment,"[""Payment"", ""Term""]"', "Rent is due.,Payment,", "It ends.,Term, "]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert [item.text.partition("\n")[0] for item in read(path)] == [
+        "Classify this text with one of these labels:",
+        "Classify this text.",
+        "Classify this text.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -89,6 +89,72 @@ def test_a_dataset_comes_back_to_the_byte(source: Artifact, key: Path, tmp_path:
     assert back.hash == source.hash
 
 
+CALLED = Document(
+    id="Smith-services-aaaaaaaa",
+    name="Smith services.txt",
+    sha256="a" * 64,
+    text="John Smith, an individual (the Provider), signs.",
+    annotator="jroe",
+)
+OTHER = Document(id="12-jroe", name="other.txt", sha256="b" * 64, text="Nothing personal.", annotator="jroe")
+
+
+def spoken_of(folder: Path) -> None:
+    write_jsonl(folder / "documents.jsonl", [CALLED, OTHER])
+    gone = "not in the text: 'Smith shall pay the fee'"
+    drops = [
+        Drop(what="quote", where="Smith services.txt, Parties", reason=gone),
+        Drop(what="quote", where="Smithson.txt, Parties", reason=gone),
+        Drop(what="label", where="jroe.jsonl:3", reason="write to Smith-services-aaaaaaaa@example.com"),
+    ]
+    write_jsonl(folder / "drops.jsonl", drops)
+    (folder / "families.json").write_text(json.dumps([{"kept": CALLED.id, "dropped": [OTHER.id]}]), encoding="utf-8")
+
+
+def test_other_files_call_documents_and_people_as_the_documents_do(seal: Seal, key: Path, tmp_path: Path) -> None:
+    before = seal("documents", spoken_of)
+    made = pseudonymise_dataset(before, tmp_path / "new", Options(key=key))
+    rows = lines(made)
+    assert rows[0]["name"].endswith("] services.txt")
+    smith = rows[0]["name"].removesuffix(" services.txt")
+    drops = [json.loads(line) for line in made.file("drops.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert drops[0]["where"] == f"{rows[0]['name']}, Parties"
+    assert drops[0]["reason"] == f"not in the text: '{smith} shall pay the fee'"
+    assert drops[1]["reason"] == "not in the text: 'Smith shall pay the fee'"
+    assert drops[2]["where"] == f"{rows[0]['annotator']}.jsonl:3"
+    assert drops[2]["reason"] == "write to [EMAIL_1]"
+    assert made.json("families.json") == [{"kept": rows[0]["id"], "dropped": [rows[1]["id"]]}]
+    assert restore_dataset(made, vault_path(tmp_path / "new"), key, tmp_path / "back").hash == before.hash
+
+
+def test_other_files_call_masked_documents_as_they_are_called(seal: Seal, tmp_path: Path) -> None:
+    made = pseudonymise_dataset(seal("documents", spoken_of), tmp_path / "new", Options(mode="mask"))
+    rows = lines(made)
+    assert made.json("families.json") == [{"kept": rows[0]["id"], "dropped": [rows[1]["id"]]}]
+    first = json.loads(made.file("drops.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["where"] == "[PERSON] services.txt, Parties"
+    assert first["reason"] == "not in the text: '[PERSON] shall pay the fee'"
+
+
+def test_the_folder_one_is_in_can_be_written(
+    source: Artifact, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    made = pseudonymise_dataset(source, Path(), Options(key=key))
+    assert vault_path(made.path) == tmp_path / "here.vault"
+    assert restore_dataset(made, tmp_path / "here.vault", key, tmp_path / "back").hash == source.hash
+
+
+def test_hashes_come_back_through_the_vault(seal: Seal, key: Path, tmp_path: Path) -> None:
+    row = Document(id="1", name="1", sha256="c" * 64, text="Does the SSN 123-45-6789 belong here?")
+    before = seal("documents", lambda folder: only(folder, [row]))
+    made = pseudonymise_dataset(before, tmp_path / "new", Options(key=key))
+    assert lines(made)[0]["sha256"] != row.sha256
+    assert restore_dataset(made, vault_path(tmp_path / "new"), key, tmp_path / "back").hash == before.hash
+
+
 def test_workers_give_what_one_process_gives(
     source: Artifact, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +279,8 @@ def test_every_refusal_of_pseudonymising(source: Artifact, seal: Seal, key: Path
     refused(lambda: pseudonymise_dataset(source, out, Options(key=key)), UserError, "this vault exists already")
     inside = Options(key=again / "privacy.key")
     refused(lambda: pseudonymise_dataset(source, again, inside), UserError, "the key must not lie in the dataset")
+    here = Options(key=Path("privacy.key"))
+    refused(lambda: pseudonymise_dataset(source, Path(), here), UserError, "the key must not lie in the dataset")
     odd = seal("documents", lambda f: only(f, [], "a.bin"))
     refused(lambda: pseudonymise_dataset(odd, again, Options(key=key)), DataError, "no way to search a.bin")
     refused(lambda: vaults.make_key(key), UserError, "this key exists already")
@@ -278,6 +346,11 @@ def test_the_commands(source: Artifact, tmp_path: Path, monkeypatch: pytest.Monk
     assert "3 documents restored" in run("restore", str(out), *args, str(tmp_path / "back2"))
     assert "3 changed" in run("pseudonymise", str(source.path), "--out", str(tmp_path / "m"), "--mode", "mask")
     assert "the way back is in" in run("pseudonymise", str(source.path), "--out", str(tmp_path / "p"), "--key", key)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    made = json.loads(run("pseudonymise", str(source.path), "--out", ".", "--key", key, "--json"))
+    assert made["vault"] == str(tmp_path / "here.vault")
     letter = tmp_path / "letter.txt"
     letter.write_text("/s/ Ximena Castellanos, x@example.com", encoding="utf-8")
     listed = json.loads(run("personal", str(letter), "--kinds", "person,email", "--json"))

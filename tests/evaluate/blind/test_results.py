@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from lextune.core.errors import DataError
+from lextune.core.records import Document, DocumentInfo, FieldAnswer, Prediction, Record
 from lextune.data.human import read_preferences
-from lextune.evaluate.answer_pairs import AnswerPair
-from lextune.evaluate.blind.results import VOTES, export, majority, marks, outcome, results
+from lextune.evaluate.answer_pairs import AnswerPair, pairs_of
+from lextune.evaluate.blind.results import VOTES, Results, export, majority, marks, outcome, results
 from lextune.evaluate.blind.session import Session, make_session
 
 from .conftest import judge, pairs
@@ -166,6 +167,36 @@ def test_the_interval_is_that_of_resampled_items(tmp_path: Path) -> None:
     half = 1.96 * signs.std() / np.sqrt(len(signs))  # of the mean, by the normal approximation
     assert found.net.low == pytest.approx(0.25 - half, abs=0.02)
     assert found.net.high == pytest.approx(0.25 + half, abs=0.02)
+
+
+def contracts(count: int, fields: int) -> list[AnswerPair]:
+    """Return what two arms quote differently: of each contract, so many fields."""
+    names = [f"field / {n}" for n in range(fields)]
+
+    def answers(document: Document, text: str) -> Prediction:
+        info = DocumentInfo(name=document.name, sha256="0", pages=None, characters=1)
+        said = FieldAnswer(answer=text, quotes=(), confidence=1.0, status="review")
+        record = Record(document=info, release="r", schema_name="s", fields=dict.fromkeys(names, said))
+        return Prediction(document_id=document.id, record=record)
+
+    documents = [Document(id=f"c / {n}", name=f"{n}.txt", sha256="0", text="T") for n in range(count)]
+    return pairs_of(documents, [answers(d, "x") for d in documents], [answers(d, "y") for d in documents])
+
+
+def test_items_of_one_contract_are_drawn_together(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    votes = {who: [draw.choice(VOTES) for _ in range(12)] for who in ("one", "two")}
+
+    def found(name: str, items: list[AnswerPair], each: int) -> Results:
+        wishes = {who: {item.id: said[n // each] for n, item in enumerate(items)} for who, said in votes.items()}
+        return results(judge(make_session(tmp_path / name, items, ("x", "y")), wishes))
+
+    alone, many = found("1", pairs(12), 1), found("2", contracts(12, 10), 10)
+    assert (many.n_items, many.win, many.net.n) == (120, 10 * alone.win, 120)
+    for one, other in ((alone.net, many.net), (alone.pairs[0].kappa, many.pairs[0].kappa)):
+        assert (other.value, other.low, other.high) == pytest.approx((one.value, one.low, one.high))
+    both = (alone.alpha, many.alpha)  # which has a correction for few items, so that the two are near and not the same
+    assert both[1].high - both[1].low == pytest.approx(both[0].high - both[0].low, rel=0.1)  # type: ignore[operator]
 
 
 def test_pairs_are_read_by_the_trainer(session: Session, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from lextune.core.errors import DataError, MachineError, UserError
 from lextune.evaluate.answer_pairs import AnswerPair
+from lextune.evaluate.blind import session as sessions
 from lextune.evaluate.blind.session import Choice, Session, make_session, sit
 
 from .conftest import judge, pairs
@@ -62,6 +63,23 @@ def test_a_choice_cut_off_by_a_kill_is_dropped_and_the_others_stay(session: Sess
         stream.write('{"rater":"AB","item":"i2","cho')
     assert len(Session(session.folder).history) == 2
     assert len(judge(session, {"AB": {"i2": "a"}}).history) == 3
+
+
+def test_a_rater_who_met_a_full_disk_tries_again_and_is_seated(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise MachineError("the disk is full")
+
+    with sit(session.folder) as sitting:
+        with monkeypatch.context() as patch:
+            patch.setattr(sessions, "write_atomic", full)
+            with pytest.raises(MachineError, match="the disk is full"):
+                sitting.seat("AB")
+        rater = sitting.seat("AB")
+        sitting.choose(Choice(rater=rater, item="i0", choice="tie"))
+    after = Session(session.folder)
+    assert (list(after.key.raters), len(after.history)) == (["AB"], 1)
 
 
 def test_one_command_at_a_time_and_results_may_be_read_meanwhile(session: Session) -> None:

@@ -99,6 +99,14 @@ def test_experts_marks_are_numbers_or_words(tmp_path: Path) -> None:
     assert read_experts(lines) == {"1": 3.0, "2": -1.0}
 
 
+def test_experts_who_disagree_prefer_neither(tmp_path: Path) -> None:
+    marks = {"1": "ab", "2": "at", "3": "bt", "4": "aab", "5": "bba", "6": "aabt", "7": "abt", "8": "ttb"}
+    words = {"a": "a", "b": "b", "t": "tie"}
+    table = tmp_path / "marks.csv"
+    table.write_text("item,mark\n" + "".join(f"{item},{words[one]}\n" for item in marks for one in marks[item]))
+    assert read_experts(table) == {"1": 0, "2": 0, "3": 0, "4": 1, "5": -1, "6": 0, "7": 0, "8": 0}
+
+
 @pytest.mark.parametrize("mark", ["good", "nan", "inf", "1,5"])
 def test_a_mark_that_is_none(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "marks.jsonl"
@@ -110,11 +118,15 @@ def test_a_mark_that_is_none(tmp_path: Path, mark: str) -> None:
 def test_results_of_judges(tmp_path: Path) -> None:
     def result(name: str, **values: Any) -> Path:
         path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"judge": {"model": "m"}, "marks": [{"item": "1", "mark": 2}], **values}))
         return path
 
     paths = [result("one.json"), result("two.json"), result("three.json", judge={"model": "n"})]
     assert read_judges(paths) == {"m": {"1": 2.0}, "m (two.json)": {"1": 2.0}, "n": {"1": 2.0}}
+    same = [result(f"r{n}/judge.json", marks=[{"item": "1", "mark": n}]) for n in range(3)]
+    assert list(read_judges(same).values()) == [{"1": 0.0}, {"1": 1.0}, {"1": 2.0}]
+    assert list(read_judges(same)) == ["m", "m (judge.json)", f"m ({same[2]})"]
     with pytest.raises(
         DataError, match=r"not a judge's result \(KeyError\)\n  -> give what `lextune judge --out` wrote"
     ):

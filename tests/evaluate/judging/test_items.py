@@ -19,6 +19,12 @@ def test_items_of_json_lines(tmp_path: Path) -> None:
     assert read_items(path) == [Item(id="7", prompt="p", a="x", b="y"), Item(id="8", prompt="q", a="")]
 
 
+def test_items_may_name_their_document(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_text("id,prompt,a,document\n1,p,x,contract\n2,q,y,\n")
+    assert [item.document for item in read_items(path)] == ["contract", None]
+
+
 @pytest.mark.parametrize("apart", [",", ";", "\t"])
 def test_items_of_a_table(tmp_path: Path, apart: str) -> None:
     path = tmp_path / "items.CSV"

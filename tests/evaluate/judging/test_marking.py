@@ -48,6 +48,17 @@ def test_two_answers_to_each_item(judge: Judge) -> None:
     assert found.rows()[1]["a"] == {"reason": "So.", "scores": {"citation": 1, "argument": 1, "structure": 0}}
 
 
+def test_items_of_one_document_are_drawn_together(judge: Judge) -> None:
+    given = [("111", "000"), ("110", "010"), ("100", "011"), ("111", "111"), ("000", "010")]
+    once = [Item(id=str(n), prompt=f"p{n}", a=a, b=b) for n, (a, b) in enumerate(given)]
+    many = [item.model_copy(update={"id": f"{item.id} / {n}", "document": item.id}) for item in once for n in range(9)]
+    alone, report = (judge_answers(items, judge(script), RUBRIC).as_json() for items in (once, many))
+    assert (report["n"], report["total"]["a"]["n"], report["paired"]["n_documents"]) == (45, 45, 5)
+    for bound in ("value", "low", "high"):
+        assert report["total"]["a"][bound] == pytest.approx(alone["total"]["a"][bound])
+    assert report["paired"] == pytest.approx(alone["paired"])
+
+
 def test_a_judge_that_gives_no_marks(judge: Judge) -> None:
     report = judge_answers([Item(id="1", prompt="p", a="unclear", b="unclear")], judge(script), RUBRIC).as_json()
     assert (report["n"], report["invalid"], report["total"]["a"]["value"]) == (0, 2, None)

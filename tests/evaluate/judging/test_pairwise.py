@@ -84,6 +84,26 @@ def test_scores_agree_with_counting_by_hand(pairs: list[tuple[str | None, str | 
             assert report[name]["low"] <= report[name]["value"] <= report[name]["high"]
 
 
+def test_items_of_one_document_are_drawn_together() -> None:
+    drawn = random.Random(3)
+    once = [(drawn.choice(["first", "second", "tie"]), drawn.choice(["first", "second", "tie"])) for _ in range(15)]
+    alone = comparison(once).as_json()  # type: ignore[arg-type]
+    rows = [(f"{n} / {field}", n, pair) for n, pair in enumerate(once) for field in range(20)]
+    twenty = tuple(Compared(name, verdict(one), verdict(other), str(n)) for name, n, (one, other) in rows)
+    report = Comparison(RUBRIC, twenty, Asked((), 0, 0, 0, 0, 0)).as_json()
+    assert (report["n"], report["win"]) == (300, 20 * alone["win"])
+    for name in ("net", "flip_rate", "position_bias"):
+        assert [report[name][bound] for bound in ("value", "low", "high")] == pytest.approx(
+            [alone[name][bound] for bound in ("value", "low", "high")]
+        )
+
+
+def test_the_items_know_their_documents(judge: Judge) -> None:
+    given = [Item(id="1", prompt="p", a="x", b="y", document="d"), Item(id="2", prompt="p", a="x", b="y")]
+    found = judge_pairs(given, judge(lambda shown: {"winner": "tie"}), RUBRIC)
+    assert [one.document for one in found.items] == ["d", None]
+
+
 def merits(count: int, seed: int) -> list[float]:
     """Return for each item the probability that a judge without a liking prefers `a`: 0.54 in the mean."""
     drawn = random.Random(seed)

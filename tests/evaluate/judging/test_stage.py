@@ -151,19 +151,22 @@ def careful(body: dict[str, Any]) -> str:
     return json.dumps({"questions": ["question"], "noncommittal": False})
 
 
-def test_faithfulness_of_both_arms(
-    endpoint: Start, inputs: dict[str, Artifact], seal: Callable[..., Artifact], tmp_path: Path
-) -> None:
+@pytest.fixture
+def with_context(inputs: dict[str, Artifact], seal: Callable[..., Artifact]) -> dict[str, Artifact]:
+    """The same, of documents that bring their context."""
     label = {"output": FieldLabel(parts=("gold",), answer="gold"), "context": FieldLabel(parts=("It says so.",))}
     documents = [Document(id=str(n), name=str(n), sha256="0", text=f"question {n}", labels=label) for n in range(N)]
-    split = seal("split", lambda folder: write_jsonl(folder / "test.jsonl", documents) and None)
+    return {**inputs, "split": seal("split", lambda folder: write_jsonl(folder / "test.jsonl", documents) and None)}
+
+
+def test_faithfulness_of_both_arms(endpoint: Start, with_context: dict[str, Artifact], tmp_path: Path) -> None:
     server = endpoint(careful)
     config = JudgeConfig.model_validate(
         {"endpoints": [{"url": server.url, "model": "m"}], "items": 10, "kind": "faithfulness"}
     )
     out = tmp_path / "out"
     out.mkdir()
-    summary = run_judge(config, {**inputs, "split": split}, out, Context())
+    summary = run_judge(config, with_context, out, Context())
     assert summary == {"n_in": N, "n_out": 10, "n_dropped": 2, "judge": "m"}
     found = json.loads((out / "judge.json").read_text())
     assert found["scores"]["tuned"]["faithfulness"]["value"] == 1.0
@@ -172,8 +175,19 @@ def test_faithfulness_of_both_arms(
     assert found["n"] == found["paired"]["n_documents"] == 10
     assert "TF-IDF" in found["similarity"]
     asked = len(server.seen)
-    run_judge(config, {**inputs, "split": split}, out, Context())
+    run_judge(config, with_context, out, Context())
     assert len(server.seen) == asked, "kept beside the artifacts"
     two = config.model_copy(update={"endpoints": config.endpoints * 2, "experts": "marks.csv"})
     with pytest.raises(RecipeError, match="faithfulness is judged by one model"):
-        run_judge(two, {**inputs, "split": split}, out, Context())
+        run_judge(two, with_context, out, Context())
+
+
+def test_faithfulness_is_sampled_from_what_both_arms_answered(
+    endpoint: Start, with_context: dict[str, Artifact], seal: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    few = seal("predictions", lambda folder: write_jsonl(folder / "tuned.jsonl", [prediction(3, "good")]) * 0)
+    config = JudgeConfig.model_validate(
+        {"endpoints": [{"url": endpoint(careful).url, "model": "m"}], "items": 2, "kind": "faithfulness"}
+    )
+    summary = run_judge(config, {**with_context, "predictions": few}, tmp_path, Context())
+    assert summary == {"n_in": 1, "n_out": 1, "n_dropped": 0, "judge": "m"}

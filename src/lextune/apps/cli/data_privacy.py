@@ -67,7 +67,7 @@ def pseudonymise(
     if new:
         log.print(f"a new key is in {key}: without it nothing can be restored", markup=False)
     summary = made.manifest.summary
-    vault = str(vault_path(to)) if mode == "pseudonym" else None
+    vault = str(vault_path(made.path)) if mode == "pseudonym" else None
     if as_json:
         print_json({"out": str(to), "vault": vault, "hash": made.hash, **summary})
         return

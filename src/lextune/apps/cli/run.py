@@ -14,7 +14,9 @@ from lextune.pipeline import Done, Recipe, check_range, plan, read_recipe
 from lextune.pipeline import run as run_recipe
 
 Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: dotted.key=value.")]
-Data = Annotated[str | None, typer.Option("--data", help="A dataset version, contracts in CUAD's layout, or a file of rows.")]
+Data = Annotated[
+    str | None, typer.Option("--data", help="A dataset version, contracts in CUAD's layout, or a file of rows.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder for artifacts.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line.")]
 Until = Annotated[str | None, typer.Option("--until", help="The last stage to run.")]

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from lextune.core.errors import DataError, shorten
 from lextune.core.mistakes import Mistake
 from lextune.core.records import Document, Drop
+from lextune.data.importers.lines import Row
 from lextune.data.importers.marked import UNITS, Mark, Marking
 from lextune.data.importers.report import Item
 from lextune.data.importers.rows import read_rows
@@ -49,7 +50,7 @@ def read_label_studio(path: Path, schema: Schema) -> Iterator[Item]:
         if isinstance(row, Mistake):
             yield row
             continue
-        task = str(row.values.get("id", row.name))
+        task = _task_name(row)
         where = f"{row.where}, task {shorten(task, 40)}"
         data = row.values.get("data", row.values)
         text = _only_text(data)
@@ -169,7 +170,7 @@ def _doccano(path: Path, schema: Schema, annotator: str | None) -> Iterator[Item
             marks = [_doccano_mark(span, f"{row.where}, span {n}") for n, span in enumerate(spans, start=1)]
             if values.get("relations"):
                 yield Drop(what="label", where=row.where, reason="relations between spans, no spans of text")
-            task = str(values.get("id", row.name))
+            task = _task_name(row)
             facts = _Facts(_id(task, annotator), _title(values, task), DOCCANO, annotator)
             yield from _once([_document(Marking(text, schema, UNITS), marks, facts)], row.where, ids)
 
@@ -226,6 +227,12 @@ def _annotator(value: Any) -> str | None:
     if isinstance(value, dict):
         value = value.get("email") or value.get("username") or value.get("id")
     return None if value in (None, "") else str(value)
+
+
+def _task_name(row: Row) -> str:
+    """Return a row's id, after its place where it has none."""
+    given = row.values.get("id")
+    return row.name if given in (None, "") else str(given)
 
 
 def _id(task: str, annotator: str | None) -> str:

@@ -22,11 +22,12 @@ from lextune.core.files import read_text
 from lextune.core.mistakes import Mistake, refuse
 from lextune.core.records import Document, Drop, FieldLabel
 from lextune.data.importers.labels import fields_by_key, make_label, null_quotes, split_quotes
-from lextune.data.importers.names import match_names, name_key
+from lextune.data.importers.names import NO_TEXT, match_names, name_key
 from lextune.data.importers.report import Imported, Normalised
 from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
 from lextune.text.contract_types import contract_type_of
+from lextune.text.reading.base import well_formed
 from lextune.text.spans import CollapsedText
 
 TABLE, TEXTS = "master_clauses.csv", "full_contract_txt"
@@ -52,8 +53,9 @@ def import_table(folder: Path, schema: Schema) -> Imported:
     quotes = _read_cells(path, rows, fields)
     files = sorted(file for file in (folder / TEXTS).iterdir() if file.suffix.lower() == ".txt")
     names = [row.cells[FILENAME] for row in rows]
-    matches = match_names(names, [file.name for file in files])
-    types, tags = _contract_types(folder), _document_tags(folder)
+    available = [file.name for file in files]
+    matches = match_names(names, available)
+    types, (tags, untold) = _contract_types(folder, available), _document_tags(folder, available)
     documents, nulls, unread, do = [], list[Normalised](), list[Mistake](), ""
     for index, row in enumerate(rows):
         where = f"{path.name}:{row.line}, {shorten(names[index], 60)}"
@@ -71,20 +73,20 @@ def import_table(folder: Path, schema: Schema) -> Imported:
             drops.append(Drop(what="contract", where=where, reason="its text is empty"))
             continue
         answers = {field: row.cells[column + ANSWER] for column, field in fields.items()}
-        document, lost, changed = _document(file.name, (raw, text), quotes[index], answers, types)
-        documents.append(document.model_copy(update={"tags": tags.get(name_key(file.name), {})}))
+        document, lost, changed = _document(file.name, (raw, text), quotes[index], answers, types.get(file.name))
+        documents.append(document.model_copy(update={"tags": tags.pop(file.name, {})}))
         drops.extend(lost)
         nulls.extend(changed)
     if unread:
         raise refuse(unread, str(folder / TEXTS), do)
     used = set(matches.pairs.values())
     drops.extend(
-        Drop(what="contract", where=f"{TEXTS}/{file.name}", reason=f"no row of {TABLE} names this file")
+        Drop(what="contract", where=f"{TEXTS}/{well_formed(file.name)}", reason=f"no row of {TABLE} names this file")
         for place, file in enumerate(files)
         if place not in used
     )
-    known = {name_key(document.name) for document in documents}
-    drops.extend(Drop(what="tags", where=f"{TAGS}, {name}", reason=NO_CONTRACT) for name in tags if name not in known)
+    untold += tags  # of contracts that were left out
+    drops.extend(Drop(what="tags", where=f"{TAGS}, {well_formed(name)}", reason=NO_CONTRACT) for name in untold)
     return Imported(tuple(documents), drops, nulls)
 
 
@@ -205,9 +207,10 @@ def parse_cell(cell: str) -> tuple[str, ...]:
 
 
 def _document(
-    name: str, read: tuple[bytes, str], quotes: Quotes, answers: Mapping[str, str], types: Mapping[str, str]
+    name: str, read: tuple[bytes, str], quotes: Quotes, answers: Mapping[str, str], kind: str | None
 ) -> tuple[Document, list[Drop], list[Normalised]]:
     raw, text = read
+    name = well_formed(name)
     collapsed = CollapsedText(text)
     labels: dict[str, FieldLabel] = {}
     drops, nulls = [], list[Normalised]()
@@ -225,33 +228,65 @@ def _document(
         name=name,
         sha256=hashlib.sha256(raw).hexdigest(),
         text=text,
-        contract_type=types.get(name_key(name)) or contract_type_of(name),
+        contract_type=kind or contract_type_of(name),
         source="cuad",
         labels=labels,
     )
     return document, drops, nulls
 
 
-def _contract_types(folder: Path) -> dict[str, str]:
-    """Return what the source itself says of the contracts' types, by name key."""
+def _contract_types(folder: Path, files: Sequence[str]) -> dict[str, str]:
+    """Return what the source itself says of the contracts' types, by the names of their files.
+
+    Raises:
+        DataError: see `_rows_of`.
+    """
     if (folder / TYPES).is_file():
-        _, rows = read_table(folder / TYPES, (FILENAME, "Contract Type"))
-        return {name_key(row.cells[FILENAME]): row.cells["Contract Type"].strip() for row in rows}
-    types = {}
+        found, _ = _rows_of(folder / TYPES, (FILENAME, "Contract Type"), files)
+        return {name: cells["Contract Type"].strip() for name, cells in found.items()}
+    said: dict[str, set[str]] = {}
     for path in sorted((folder / PDFS).rglob("*")):
         kind = contract_type_of(path.parent.name)
         if path.suffix.lower() == ".pdf" and kind is not None:
-            types[name_key(path.name)] = kind
-    return types
+            said.setdefault(name_key(path.name), set()).add(kind)
+    return {name: kind for name in files for kind in said.get(name_key(name), ()) if len(said[name_key(name)]) == 1}
 
 
-def _document_tags(folder: Path) -> dict[str, dict[str, str]]:
-    """Return what the user says of the contracts, by name key; empty cells say nothing."""
+def _document_tags(folder: Path, files: Sequence[str]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return what the user says of the contracts, by the names of their files, and the names that no file has.
+
+    Empty cells say nothing.
+
+    Raises:
+        DataError: see `_rows_of`.
+    """
     if not (folder / TAGS).is_file():
-        return {}
-    columns, rows = read_table(folder / TAGS, (FILENAME,))
-    names = [column for column in columns if column and column != FILENAME]
-    return {
-        name_key(row.cells[FILENAME]): {name: cell for name in names if (cell := row.cells[name].strip())}
-        for row in rows
+        return {}, []
+    found, unknown = _rows_of(folder / TAGS, (FILENAME,), files)
+    tags = {
+        name: {column: cell.strip() for column, cell in cells.items() if column not in ("", FILENAME) and cell.strip()}
+        for name, cells in found.items()
     }
+    return tags, unknown
+
+
+def _rows_of(
+    path: Path, required: Sequence[str], files: Sequence[str]
+) -> tuple[dict[str, Mapping[str, str]], list[str]]:
+    """Return the cells of each contract that a table names, by the name of its file, and the names that no file has.
+
+    Raises:
+        DataError: see `read_table`; or a row may mean several contracts, or several rows one.
+    """
+    _, rows = read_table(path, required)
+    names = [row.cells[FILENAME] for row in rows]
+    matches = match_names(names, files)
+    unclear = [
+        Mistake(f"{path.name}:{rows[index].line}", f"{shorten(names[index], 60)!r} is an {reason}")
+        for index, reason in matches.failures.items()
+        if reason != NO_TEXT
+    ]
+    if unclear:
+        raise refuse(unclear, str(path), "give each contract one row, with the name of its file")
+    found = {files[place]: rows[index].cells for index, place in matches.pairs.items()}
+    return found, [names[index] for index in matches.failures]

@@ -7,8 +7,9 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lextune.core.errors import DataError, shorten
@@ -21,23 +22,26 @@ from lextune.data.importers.report import Imported, Normalised
 from lextune.data.importers.turns import nearest
 from lextune.expert.schema import Schema
 from lextune.text.contract_types import contract_type_of
+from lextune.text.reading.base import well_formed
 from lextune.text.spans import CollapsedText
 from lextune.text.values import is_null
 
+WellFormed = Annotated[str, AfterValidator(well_formed)]
+HALF = "its text holds half a character (a lone surrogate)"
 _NUMBER = re.compile(r"_\d+$")  # some files number the questions: TITLE__Category_0
 
 
 class Answer(BaseModel):
     """One quote and the code point at which it starts."""
 
-    text: str
+    text: WellFormed
     answer_start: int
 
 
 class Question(BaseModel):
     """One category of one contract; `id` is TITLE__Category."""
 
-    id: str
+    id: WellFormed
     answers: tuple[Answer, ...] = ()
     is_impossible: bool = False
 
@@ -52,7 +56,7 @@ class Paragraph(BaseModel):
 class Contract(BaseModel):
     """One contract; CUAD gives each as a single paragraph."""
 
-    title: str
+    title: WellFormed
     paragraphs: tuple[Paragraph, ...]
 
 
@@ -135,6 +139,8 @@ def _refused(contract: Contract, titles: Counter[str]) -> str | None:
         return f"{len(contract.paragraphs)} paragraphs, one is needed: the whole contract"
     if not contract.paragraphs[0].context.strip():
         return "its text is empty"
+    if contract.paragraphs[0].context != well_formed(contract.paragraphs[0].context):
+        return HALF
     return None
 
 

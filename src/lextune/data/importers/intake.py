@@ -300,7 +300,7 @@ def import_version(
         "ocr": options.ocr,
         "skip_bad": skip_bad,
     }
-    header = {"kind": "documents", "stage": "import", "stage_version": 1, "config": config, "seed": 0, "parents": {}}
+    header = {"kind": "documents", "stage": "import", "stage_version": 2, "config": config, "seed": 0, "parents": {}}
     snapshot = Snapshot(source)
 
     def make(staging: Path) -> Summary:

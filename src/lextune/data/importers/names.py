@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from lextune.text.contract_types import ENDING
 
+NO_TEXT = "no text has this name"
 CUT_LENGTH = 40  # a shorter key is not taken for the beginning of a longer one
 
 
@@ -47,7 +48,7 @@ def match_names(wanted: Sequence[str], available: Sequence[str]) -> Matches:
     _match_cut(keys, available_keys, pairs, failures)
     for index in range(len(wanted)):
         if index not in pairs:
-            failures.setdefault(index, "no text has this name")
+            failures.setdefault(index, NO_TEXT)
     return Matches(pairs, failures)
 
 

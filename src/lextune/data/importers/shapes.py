@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from lextune.core.artifacts import sha256_json
 from lextune.core.errors import DataError, shorten
@@ -34,6 +34,8 @@ def _instruction(values: Values) -> Conversation:
     system = text_of(values, "system", "")
     messages = [Message(role="system", content=system)] if system else []
     history = values.get("history") or ()
+    if isinstance(history, str) and not history.strip():  # an empty cell of a table
+        history = ()
     if not isinstance(history, list | tuple):
         raise Wrong("'history' is not a list of pairs of texts")
     for index, pair in enumerate(history):
@@ -87,7 +89,7 @@ def _preference(values: Values) -> Conversation:
     chosen, rejected = values["chosen"], values["rejected"]
     if isinstance(chosen, str) != isinstance(rejected, str):
         raise Wrong("'chosen' and 'rejected' are not both texts or both lists of messages")
-    given = "prompt" in values and values["prompt"] is not None
+    given = values.get("prompt") is not None and (values["prompt"] != "" or isinstance(chosen, str))
     prompt = _prompt(values) if given else []
     if isinstance(chosen, str):
         if not given:
@@ -172,7 +174,7 @@ def convert(shape: Shape, row: Row, ignore: Collection[str] = ()) -> list[Item]:
         check_keys(shape, values)
         found = shape.read(values)
         check_turns(found.messages)
-        _check_texts(name, found)
+        check_texts((name, *tags, *tags.values()), found)
     except Wrong as error:
         return [Mistake(row.where, str(error))]
     except Unfit as error:
@@ -224,8 +226,19 @@ def check_keys(shape: Shape, values: Values) -> None:
         raise Wrong(f"{missing[0]!r} is missing")
 
 
-def _check_texts(name: str, found: Conversation) -> None:
-    texts = [name, *(message.content for message in found.messages), found.answer, found.rejected or ""]
+def check_texts(names: Iterable[str], found: Conversation) -> None:
+    """Check that a conversation can be written and that something is asked and answered.
+
+    Args:
+        names: other texts of the row, which need not say anything.
+        found: the conversation.
+
+    Raises:
+        Wrong: half a character.
+        Unfit: the question or an answer is empty, or chosen and rejected are the same.
+    """
+    labels = (part for _, parts in found.labels for part in parts)
+    texts = [*names, *(message.content for message in found.messages), found.answer, found.rejected or "", *labels]
     try:
         "".join(texts).encode()
     except UnicodeEncodeError as error:
@@ -241,6 +254,12 @@ def _check_texts(name: str, found: Conversation) -> None:
         raise Unfit("chosen and rejected are the same")
 
 
+def answer_label(answer: str) -> FieldLabel:
+    """Return the label of an answer; one that is null has no parts."""
+    null = answer.strip().casefold() == NULL or is_null(answer, quoted=True)
+    return FieldLabel() if null else FieldLabel(parts=(answer,), answer=answer)
+
+
 def conversation_document(name: str, found: Conversation) -> Document:
     """Return a conversation as a document whose field `output` is labelled; an answer that is null has no parts.
 
@@ -251,8 +270,6 @@ def conversation_document(name: str, found: Conversation) -> Document:
     digest = hashlib.sha256(question.content.encode()).hexdigest()
     if turns:
         digest = sha256_json([[message.role, message.content] for message in found.messages])
-    null = found.answer.strip().casefold() == NULL or is_null(found.answer, quoted=True)
-    label = FieldLabel() if null else FieldLabel(parts=(found.answer,), answer=found.answer)
     return Document(
         id=name,
         name=name,
@@ -260,5 +277,5 @@ def conversation_document(name: str, found: Conversation) -> Document:
         text=question.content,
         turns=tuple(turns),
         rejected=found.rejected,
-        labels={OUTPUT: label, **{name: FieldLabel(parts=parts) for name, parts in found.labels}},
+        labels={OUTPUT: answer_label(found.answer), **{name: FieldLabel(parts=parts) for name, parts in found.labels}},
     )

@@ -16,7 +16,7 @@ from lextune.data.importers.report import Normalised, Reasons, line
 READ_AS = "read_as"
 """The tag of a document that is of another kind than its file's name says: the kind."""
 
-PARTS = ("quote", "offset", "column", "category", "question", "label")
+PARTS = ("quote", "offset", "column", "category", "question", "label", "tags")
 """A Drop of one of these is a part of a document that goes on; any other is a whole one."""
 
 TOLD = 20  # reasons in a summary

@@ -21,7 +21,7 @@ from lextune.text.values import is_null
 
 def _list(values: Values, key: str) -> tuple[str, ...]:
     given = values.get(key)
-    if given is None:
+    if given is None or (isinstance(given, str) and not given.strip()):  # an empty cell of a table
         return ()
     if not isinstance(given, list | tuple) or not all(isinstance(item, str) for item in given):
         raise Wrong(f"{key!r} is not a list of texts")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,10 +18,10 @@ from lextune.core.cluster import spread
 from lextune.core.errors import DataError, MachineError, UserError, shorten
 from lextune.core.parallel import cores
 from lextune.core.records import Document
-from lextune.data.privacy.find import find_personal
-from lextune.data.privacy.kinds import KINDS, Finding, Kind, masked, settle
-from lextune.data.privacy.pseudonyms import Mask, Namer, Pseudonyms, Style, identify, literals
-from lextune.data.privacy.rewrite import TAG, Found, Piece, look, replace_personal, replaced, restore_document
+from lextune.data.privacy.beside import Beside, copy_others, each_string
+from lextune.data.privacy.kinds import KINDS, Kind, masked
+from lextune.data.privacy.pseudonyms import Mask, Namer, Pseudonyms, Style
+from lextune.data.privacy.rewrite import TAG, Found, look, replace_personal, restore_document
 from lextune.data.privacy.vault import Vault, load_key, make_key, new_id, read_vault, write_vault
 
 Mode = Literal["pseudonym", "mask"]
@@ -89,6 +88,7 @@ def prepared_key(out: Path, options: Options) -> Iterator[bool]:
 
 def vault_path(out: Path) -> Path:
     """Return where the vault of a dataset is written: beside its folder."""
+    out = out.resolve()  # "." has no name
     return out.with_name(f"{out.name}.vault")
 
 
@@ -107,6 +107,7 @@ def pseudonymise_dataset(source: Artifact, out: Path, options: Options) -> Artif
         UserError: the folder or the vault exists, the key would lie in the dataset, or there is no key.
         DataError: the dataset is pseudonymised already; the earlier vault does not open.
     """
+    out = out.resolve()  # sealing replaces the folder, which may be the one that this process is in
     if options.mode == "mask":
         return _build(source, out, "mask", _settings(options), lambda to: _write(source, to, options, Mask(), {}))
     _check_places(out, options)
@@ -152,7 +153,7 @@ def restore_dataset(source: Artifact, vault_file: Path, key_file: Path | None, o
 
     def make(folder: Path) -> dict[str, Any]:
         count = write_jsonl(folder / DOCUMENTS, documents())
-        _copy_rest(source, folder, vault.pseudonyms.restore)
+        copy_others(source, folder, DOCUMENTS, partial(each_string, change=vault.pseudonyms.restore))
         return {"n_in": count, "n_out": count, "n_dropped": 0}
 
     return _build(source, out, "restore", {"vault": vault.ids[-1]}, make)
@@ -210,7 +211,7 @@ def _settings(options: Options) -> dict[str, Any]:
 def _build(
     source: Artifact, out: Path, stage: str, config: dict[str, Any], make: Callable[[Path], dict[str, Any]]
 ) -> Artifact:
-    return derive_folder(out, source, (stage, 1), config, make)
+    return derive_folder(out, source, (stage, 2), config, make)
 
 
 def _searched(
@@ -247,6 +248,7 @@ def _write(source: Artifact, folder: Path, options: Options, namer: Namer, tags:
     counts: Counter[str] = Counter()
     changed = 0
     reversible = options.mode == "pseudonym"
+    beside = Beside(options.kinds, namer, reversible=reversible)
 
     def documents() -> Iterator[Document]:
         nonlocal changed
@@ -266,63 +268,11 @@ def _write(source: Artifact, folder: Path, options: Options, namer: Namer, tags:
             if not reversible and new.id != document.id:
                 # two masked ids could be the same, and any of them another's: the dataset's own hash is in no id of it
                 new = new.model_copy(update={"id": f"document-{number}-{source.hash[:8]}"})
+            if any(rows):
+                beside.learn(document, new, found)
             yield new
 
     count = write_jsonl(folder / DOCUMENTS, documents())
-    _copy_rest(source, folder, lambda text: _rewritten(text, options.kinds, namer, reversible=reversible))
+    copy_others(source, folder, DOCUMENTS, beside.rewritten)
     totals = {kind: counts[kind] for kind in options.kinds}
     return {"n_in": count, "n_out": count, "n_dropped": 0, "changed": changed, "found": totals}
-
-
-def _rewritten(text: str, kinds: Sequence[Kind], namer: Namer, *, reversible: bool) -> str:
-    """Return a string of one of the dataset's other files with its personal data replaced."""
-    findings: list[Finding] = find_personal(text, kinds)
-    if reversible:
-        findings = settle([*findings, *literals(text)])
-    keys = identify([(f.kind, text[f.start : f.end]) for f in findings])
-    values = [(f, text[f.start : f.end]) for f in findings]
-    return replaced(text, [Piece(f.start, f.end, namer.name(f.kind, keys[f.kind, v], v)) for f, v in values])
-
-
-def _copy_rest(source: Artifact, folder: Path, change: Callable[[str], str]) -> None:
-    """Write the artifact's other files with every string value in them changed; what is no JSON is refused.
-
-    What does not change keeps its bytes, so that a restored dataset has the hash of the first.
-    """
-    for name in source.manifest.files:
-        if name == DOCUMENTS:
-            continue
-        if not name.endswith((".json", ".jsonl")):
-            raise DataError(
-                f"no way to search {name} for personal data",
-                where=str(source.path),
-                do="take a dataset that lextune data made",
-            )
-        with (
-            source.file(name).open(encoding="utf-8", newline="") as lines,
-            (folder / name).open("w", encoding="utf-8", newline="") as out,
-        ):
-            rows = lines if name.endswith(".jsonl") else [lines.read()]
-            out.writelines(_changed(row, change) for row in rows)
-
-
-def _changed(row: str, change: Callable[[str], str]) -> str:
-    """Return a JSON text with its string values changed, laid out as it was where that is compact or indented by 1."""
-    value = json.loads(row) if row.strip() else None
-    new = _each_string(value, change)
-    if new == value:
-        return row
-    layouts: tuple[dict[str, Any], ...] = ({"separators": (",", ":")}, {"indent": 1}, {})
-    body = row.rstrip("\r\n")
-    same = (layout for layout in layouts if json.dumps(value, ensure_ascii=False, **layout) == body)
-    return json.dumps(new, ensure_ascii=False, **next(same, {})) + row[len(body) :]
-
-
-def _each_string(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_each_string(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _each_string(item, change) for key, item in value.items()}
-    return value

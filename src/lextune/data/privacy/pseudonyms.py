@@ -12,6 +12,7 @@ pseudonym, because each brings its own two brackets. So all that looks like a ps
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
@@ -24,6 +25,7 @@ Style = Literal["placeholder", "realistic"]
 _NAMES = "|".join(kind.upper() for kind in (*KINDS, "literal"))
 PSEUDONYM = re.compile(rf"\[(?:{_NAMES})_[0-9]+(?:\.[0-9]+)?\]|⟦[^⟦⟧\[\]\n]{{1,80}}⟧")
 _SUFFIXES = frozenset(("jr", "sr", "ii", "iii", "iv"))
+BRITISH_DIGITS = 11  # of a number at most; 011 before more of them is how Americans dial abroad
 _INITIALS = re.compile(r"(?:[^\W\d_]\.?)+")
 
 
@@ -34,14 +36,20 @@ class Namer(Protocol):
         """Return what stands for `surface`, a spelling of what `keys` identify."""
         ...
 
+    def hash(self, new: str, old: str) -> str:
+        """Return what stands for the hash of a source, of which the rewritten document's is `new`."""
+        ...
+
 
 class Keys(NamedTuple):
     """What identifies something: its own key; that of the fuller name it is short for; whether it is known by
-    its own key in other documents too (a surname alone is not)."""
+    its own key in other documents too (a surname alone is not); the keys of that fuller name's shorter whole forms
+    in the document, by which the person may be known already."""
 
     own: str
     fuller: str
     everywhere: bool
+    shorter: tuple[str, ...] = ()
 
 
 def literals(text: str) -> Iterator[Finding]:
@@ -57,6 +65,10 @@ class Mask:
         """Return the kind in brackets."""
         return f"[{kind.upper()}]"
 
+    def hash(self, new: str, old: str) -> str:
+        """Return the new hash."""
+        return new
+
 
 class Pseudonyms:
     """The mapping of a dataset: it grows while documents are read, and is what a vault keeps.
@@ -70,6 +82,8 @@ class Pseudonyms:
         self.style = style
         self.originals: dict[str, str] = {}
         """The string that each pseudonym stands for."""
+        self.hashes: dict[str, str] = {}
+        """The source's hash that each hash of a rewritten document stands for."""
         self._numbers: dict[tuple[Kind, str], int] = {}
         self._forms: dict[tuple[Kind, int], dict[str, str]] = {}
         self._last: dict[Kind, int] = {}
@@ -78,12 +92,11 @@ class Pseudonyms:
 
     def name(self, kind: Kind, keys: Keys, surface: str) -> str:
         """Return the pseudonym of a spelling, a new one where it has none yet."""
-        number = self._numbers.get((kind, keys.own)) if keys.everywhere else None
-        if number is None:
-            number = self._numbers.get((kind, keys.fuller))
+        known = (*((keys.own,) if keys.everywhere else ()), keys.fuller, *keys.shorter)
+        number = next((self._numbers[kind, key] for key in known if (kind, key) in self._numbers), None)
         if number is None:
             number = self._last[kind] = self._last.get(kind, 0) + 1
-            self._numbers[kind, keys.fuller] = number
+        self._numbers.setdefault((kind, keys.fuller), number)
         if keys.everywhere:
             self._numbers.setdefault((kind, keys.own), number)
         forms = self._forms.setdefault((kind, number), {})
@@ -91,6 +104,14 @@ class Pseudonyms:
             pseudonym = self._new(kind, number, len(forms) + 1, surface)
             forms[surface], self.originals[pseudonym] = pseudonym, surface
         return forms[surface]
+
+    def hash(self, new: str, old: str) -> str:
+        """Return the new hash, or one made from it where that stands for the hash of another source already."""
+        found, count = new, 1
+        while self.hashes.setdefault(found, old) != old:
+            count += 1
+            found = hashlib.sha256(f"{new} {count}".encode()).hexdigest()
+        return found
 
     def _new(self, kind: Kind, number: int, form: int, surface: str) -> str:
         if self.style == "placeholder" or kind == "literal":
@@ -105,14 +126,19 @@ class Pseudonyms:
         return PSEUDONYM.sub(lambda match: self.originals.get(match.group(), match.group()), text)
 
     def rows(self) -> Iterator[dict[str, str]]:
-        """Yield the mapping: first every spelling, then every key that finds a number again."""
+        """Yield the mapping: every spelling, then every key that finds a number again, then the hashes."""
         for (kind, number), forms in self._forms.items():
             for surface, pseudonym in forms.items():
                 yield {"kind": kind, "number": str(number), "pseudonym": pseudonym, "original": surface}
         for (kind, key), number in self._numbers.items():
             yield {"kind": kind, "number": str(number), "key": key}
+        for new, old in self.hashes.items():
+            yield {"kind": "hash", "new": new, "original": old}
 
     def _load(self, row: Mapping[str, str]) -> None:
+        if row["kind"] == "hash":
+            self.hashes[row["new"]] = row["original"]
+            return
         kind: Kind = row["kind"]  # type: ignore[assignment]  # written by `rows`
         number = int(row["number"])
         if "key" in row:
@@ -138,14 +164,20 @@ def identify(findings: Iterable[tuple[Kind, str]]) -> dict[tuple[Kind, str], Key
     for (kind, _), key in keys.items():
         for word in key.split()[-2:] if kind == "person" else ():  # a surname, or what stands before "jr"
             people.setdefault(word, set()).add(key)
-    identified = {}
+    named: dict[tuple[Kind, str], tuple[str, str, bool]] = {}
+    shorter: dict[str, list[str]] = {}
     for (kind, value), key in keys.items():
         alike = people.get(key.split()[-1], ()) if kind == "person" and key else ()
         fuller = [other for other in alike if _short_for(key, other)]
         fullest = [other for other in fuller if not any(_short_for(other, third) for third in fuller)]
         whole = kind != "person" or _is_whole(key)
-        identified[kind, value] = Keys(key, fullest[0] if len(fullest) == 1 else key, whole or len(fullest) != 1)
-    return identified
+        if len(fullest) == 1 and whole:
+            shorter.setdefault(fullest[0], []).append(key)
+        named[kind, value] = (key, fullest[0] if len(fullest) == 1 else key, whole or len(fullest) != 1)
+    return {
+        (kind, value): Keys(own, fuller, everywhere, tuple(shorter.get(fuller, ())) if kind == "person" else ())
+        for (kind, value), (own, fuller, everywhere) in named.items()
+    }
 
 
 def _key(kind: Kind, value: str) -> str:
@@ -154,14 +186,26 @@ def _key(kind: Kind, value: str) -> str:
     if kind == "literal":
         return value
     if kind == "phone":
-        digits = "".join(c for c in value if c.isdigit())
-        if len(digits) == 11 and digits[0] == "1":
-            return digits[1:]
-        return digits.removeprefix("44").lstrip("0") if len(digits) > 10 else digits.lstrip("0")
+        return _dialled(value)
     folded = fold(value)
     if kind == "email":
         return "".join(folded.split())
     return "".join(c for c in folded if c.isalnum()) or value
+
+
+def _dialled(value: str) -> str:
+    """Return a phone number as it is dialled from anywhere (E.164), and its extension; its digits where it is none."""
+    import phonenumbers
+
+    value = fold(value)
+    digits = "".join(c for c in value if c.isdigit())
+    british = digits.startswith("0") and not (digits.startswith("011") and len(digits) > BRITISH_DIGITS)
+    try:
+        number = phonenumbers.parse(value, "GB" if british else "US")
+    except phonenumbers.NumberParseException:
+        return digits
+    key = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return f"{key}x{number.extension}" if number.extension else str(key)
 
 
 def _name_words(value: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One document with its personal data replaced, and back: text, labels, turns, pages, edits, names.
+"""One document with its personal data replaced, and back: text, labels, turns, pages, edits, names, tags, hash.
 
 A finding is cut at every edge of a label's span, a page or an edit, and at white space that is not one space, and
 each piece is replaced for itself. So every offset has its place afterwards and line breaks stay where they were;
@@ -7,23 +7,36 @@ a quoted part is cut as the text that it quotes, so it is still found there.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from lextune.core.records import Document, Edit, FieldLabel, Message, Span
-from lextune.data.privacy.find import find_in_all
+from lextune.core.artifacts import sha256_json
+from lextune.core.records import SCANNED_PAGES, Document, Edit, FieldLabel, Message, Span
+from lextune.data.importers.tally import READ_AS
+from lextune.data.privacy.find import find_in_all, find_personal
 from lextune.data.privacy.kinds import Finding, Kind, settle
-from lextune.data.privacy.pseudonyms import PSEUDONYM, Namer, Pseudonyms, identify, literals
+from lextune.data.privacy.pseudonyms import PSEUDONYM, Keys, Namer, Pseudonyms, identify, literals
+from lextune.text.anglicise import TWIN
+from lextune.text.reading.reader import MAX_STEM
 
 TAG = "pseudonyms"
 """The tag of a document whose personal data was replaced reversibly: the id of its vault."""
 
 _ODD_SPACE = re.compile(r"[^\S ]\s*| \s+")
+OWN_TAGS = frozenset(
+    (TAG, SCANNED_PAGES, "ocr_confidence", "ocr_page_confidence", READ_AS, TWIN, "language", "drafting")
+)
+"""Tags that lextune itself gives: they say nothing of a person, and their numbers could look like a phone's."""
 IN_NAMES: tuple[Kind, ...] = ("person", "email")
-"""What is looked for in a document's id and name: the numbers in them are mostly dates and counters."""
+SURE_IN_NAMES = 0.75
+"""A document's id and name are searched for `IN_NAMES`, and for what is as sure as this, by its shape, a checksum or
+a label: the other numbers in them are mostly dates and counters."""
+HASH_DIGITS = 8  # of its file's hash, at the end of a document's id
 
 
 class Piece(NamedTuple):
@@ -79,30 +92,104 @@ class Found(NamedTuple):
 
 
 def look(document: Document, kinds: Sequence[Kind], *, reversible: bool) -> Found:
-    """Find the personal data of a document: in its text, turns, labels, edits and names, all taken together.
+    """Find the personal data of a document: in its text, turns, labels, edits, tags and names, all together.
 
     Args:
         document: what to search.
         kinds: what to look for.
         reversible: also find what looks like a pseudonym already.
     """
-    others = list(dict.fromkeys(_other_strings(document)))
-    texts = [document.text, *others]
-    rows = find_in_all(texts, kinds)
-    for row, text in zip(rows[1:], others, strict=True):
-        if text == document.annotator and "person" in kinds:
-            row.append(Finding("person", 0, len(text), 1.0, "annotator"))
-        elif text in (document.id, document.name):
-            row[:] = [finding for finding in row if finding.kind in IN_NAMES]
+    others = list(dict.fromkeys(filter(None, _other_strings(document))))
+    who = document.annotator or ""
+    kind = _annotator_kind(who, kinds)
+    mentions = {text: _mentions(document, text, kind) for text in (document.id, document.name)}
+    searched = [document.text, *(_blanked(text, mentions.get(text, ())) for text in others)]
+    in_text, *rows = find_in_all(searched, kinds)
+    found = dict(zip(others, rows, strict=True))
+    for text, row in found.items():
+        if text == who and kind is not None:
+            row[:] = [Finding(kind, 0, len(text), 1.0, "annotator")]
+        elif text in mentions:
+            row[:] = [f for f in row if f.kind in IN_NAMES or f.confidence >= SURE_IN_NAMES]
+            row += mentions[text]
+    if document.id and document.id != document.name:
+        found[document.id] += _in_id(document, found.get(document.name, ()))
+    if document.id and source_changes(document, Found(in_text, found)):
+        found[document.id] += _in_hash(document)
     if reversible:
-        rows = [settle([*row, *literals(text)]) for row, text in zip(rows, texts, strict=True)]
-    return Found(rows[0], dict(zip(others, rows[1:], strict=True)))
+        in_text += literals(document.text)
+        for text, row in found.items():
+            row += literals(text)
+    return Found(settle(in_text), {text: settle(row) for text, row in found.items()})
+
+
+def _annotator_kind(annotator: str, kinds: Sequence[Kind]) -> Kind | None:
+    """Return what an annotator is: an email or another kind, where that is all of it, else a person."""
+    if not annotator:
+        return None
+    others = [kind for kind in kinds if kind != "person"]
+    whole = (f.kind for f in find_personal(annotator, others) if f.end - f.start == len(annotator))
+    return next(whole, "person" if "person" in kinds else None)
+
+
+def _mentions(document: Document, text: str, kind: Kind | None) -> list[Finding]:
+    """Return where the annotator stands in the document's id or name; a mere number only behind a dash of the id."""
+    who = document.annotator
+    if not who or kind is None:
+        return []
+    named = any(c.isalpha() for c in who)
+    if not named and text != document.id:
+        return []
+    before = r"(?<![^\W_])" if named else "(?<=-)"
+    pattern = rf"{before}{re.escape(who)}(?![^\W_])"
+    return [Finding(kind, *match.span(), 1.0, "annotator") for match in re.finditer(pattern, text, re.IGNORECASE)]
+
+
+def _blanked(text: str, places: Iterable[Finding]) -> str:
+    """Return a text with empty lines at some places, so that they say nothing and every offset stays."""
+    for place in places:
+        text = f"{text[: place.start]}{chr(10) * (place.end - place.start)}{text[place.end :]}"
+    return text
+
+
+def _in_id(document: Document, in_name: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield where what was found in a document's name stands in its id, as it is written there, or cut at its end."""
+    stem = document.id.removesuffix(f"-{document.sha256[:HASH_DIGITS]}")
+    for finding in in_name:
+        value = _as_in_id(document.name[finding.start : finding.end])
+        if len(value) > 1:
+            for match in re.finditer(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])", document.id):
+                yield Finding(finding.kind, *match.span(), 1.0, "in the name")
+        left = next((n for n in range(len(value) - 1, 1, -1) if stem.endswith(f"-{value[:n]}")), 0)
+        if left and len(stem) == MAX_STEM:
+            yield Finding(finding.kind, MAX_STEM - left, MAX_STEM, 1.0, "in the name")
+
+
+def _as_in_id(value: str) -> str:
+    """Return a part of a file's name as `lextune.text.reading` writes it into the document's id."""
+    plain = unicodedata.normalize("NFKD", value).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")
+
+
+def source_changes(document: Document, found: Found) -> bool:
+    """Say whether something was found in what a document's hash is of: whoever tries values could tell it from that."""
+    parts = (*(turn.content for turn in document.turns), *(edit.original for edit in document.edits))
+    return bool(found.text) or any(found.others.get(part) for part in parts)
+
+
+def _in_hash(document: Document) -> Iterator[Finding]:
+    """Yield where an id has the first digits of the document's hash: it gets others, of no kind of personal data."""
+    digits = document.sha256[:HASH_DIGITS]
+    if len(digits) == HASH_DIGITS:
+        for match in re.finditer(rf"(?<=-){re.escape(digits)}(?![^\W_])", document.id):
+            yield Finding("literal", *match.span(), 1.0, "hash")
 
 
 def _other_strings(document: Document) -> Iterable[str]:
     yield from (turn.content for turn in document.turns)
     yield from (edit.original for edit in document.edits)
     yield from (s for s in (document.rejected, document.name, document.source, document.id, document.annotator) if s)
+    yield from (value for name, value in document.tags.items() if name not in OWN_TAGS)
     for label in document.labels.values():
         yield from (label.answer,) if label.answer else ()
         yield from (part for number, part in enumerate(label.parts) if not _aligned(document, label, number))
@@ -132,13 +219,23 @@ def replace_personal(document: Document, found: Found, namer: Namer, tags: dict[
     return _Replacing(document, found, namer).document(tags)
 
 
+def keys_of(document: Document, found: Found) -> dict[tuple[Kind, str], Keys]:
+    """Say what each string that was found in a document identifies; in its id it is written as in its name."""
+    strings = [(document.text, found.text), *found.others.items()]
+    keys = identify([(f.kind, text[f.start : f.end]) for text, row in strings for f in row])
+    for finding in found.others.get(document.name, ()):
+        value = document.name[finding.start : finding.end]
+        if (finding.kind, _as_in_id(value)) in keys:
+            keys[finding.kind, _as_in_id(value)] = keys[finding.kind, value]
+    return keys
+
+
 class _Replacing:
     """One document being rewritten."""
 
     def __init__(self, document: Document, found: Found, namer: Namer) -> None:
         self._old, self._found, self._namer = document, found, namer
-        strings = [(document.text, found.text), *found.others.items()]
-        self._keys = identify([(f.kind, text[f.start : f.end]) for text, row in strings for f in row])
+        self._keys = keys_of(document, found)
         self._pieces = self._cut(document.text, found.text, _edges(document))
         self._offsets = Offsets(self._pieces)
 
@@ -173,7 +270,7 @@ class _Replacing:
     def document(self, tags: dict[str, str]) -> Document:
         """Return the document rewritten, with these tags added."""
         old, offsets = self._old, self._offsets
-        return old.model_copy(
+        new = old.model_copy(
             update={
                 "id": self._string(old.id),
                 "name": self._string(old.name),
@@ -192,9 +289,15 @@ class _Replacing:
                     for e in old.edits
                 ),
                 "labels": {name: self._label(label) for name, label in old.labels.items()},
-                "tags": {**old.tags, **tags},
+                "tags": {
+                    **{name: value if name in OWN_TAGS else self._string(value) for name, value in old.tags.items()},
+                    **tags,
+                },
             }
         )
+        if source_changes(old, self._found):
+            return new.model_copy(update={"sha256": self._namer.hash(_content_hash(new), old.sha256)})
+        return new
 
     def _label(self, label: FieldLabel) -> FieldLabel:
         return FieldLabel(
@@ -221,6 +324,14 @@ class _Replacing:
         return replaced(part, moved)
 
 
+def _content_hash(document: Document) -> str:
+    """Return the hash of a rewritten document's text, and of its turns and edits where it has any."""
+    if not document.turns and not document.edits:
+        return hashlib.sha256(document.text.encode()).hexdigest()
+    turns = [[turn.role, turn.content] for turn in document.turns]
+    return sha256_json([document.text, turns, [edit.original for edit in document.edits]])
+
+
 def _edges(document: Document) -> list[int]:
     """Return every offset into the text that a page, an edit or a label has, in order."""
     spans: list[Span | Edit] = [*document.pages, *document.edits]
@@ -244,6 +355,7 @@ def restore_document(document: Document, pseudonyms: Pseudonyms) -> Document:
         update={
             "id": back(document.id),
             "name": back(document.name),
+            "sha256": pseudonyms.hashes.get(document.sha256, document.sha256),
             "text": replaced(document.text, pieces),
             "pages": tuple(map(offsets.span, document.pages)),
             "source": maybe(document.source),
@@ -262,6 +374,8 @@ def restore_document(document: Document, pseudonyms: Pseudonyms) -> Document:
                 )
                 for name, label in document.labels.items()
             },
-            "tags": {name: value for name, value in document.tags.items() if name != TAG},
+            "tags": {
+                name: value if name in OWN_TAGS else back(value) for name, value in document.tags.items() if name != TAG
+            },
         }
     )

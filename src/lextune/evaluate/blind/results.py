@@ -21,7 +21,7 @@ from lextune.evaluate.answer_pairs import AnswerPair, preference
 from lextune.evaluate.blind.order import Side, other_side
 from lextune.evaluate.blind.session import Choice, Session
 from lextune.expert.scoring.agreement import alpha, coincidence, kappa
-from lextune.expert.scoring.intervals import Array, Bootstrap, Score, ratio
+from lextune.expert.scoring.intervals import Array, Bootstrap, Score, Statistic, by_document, ratio
 
 Vote = Literal["a", "b", "tie", "both-bad"]
 VOTES: tuple[Vote, ...] = ("a", "b", "tie", "both-bad")
@@ -102,7 +102,7 @@ def results(session: Session, *, seed: int = 0) -> Results:
 
     Args:
         session: to reveal.
-        seed: of the resamples of items.
+        seed: of the resamples of documents.
 
     Raises:
         DataError: nobody has chosen anything yet.
@@ -110,10 +110,12 @@ def results(session: Session, *, seed: int = 0) -> Results:
     votes = votes_by_item(session)
     if not votes:
         raise DataError("nobody has judged anything yet", where=str(session.folder), do="serve it to its raters first")
-    identical = sum(item.same for item in session.items.values())
-    found = [outcome(list(each.values())) for each in votes.values()] + ["tie"] * identical
+    documents = {item.id: item.document or item.id for item in session.items.values()}
+    same = [item.id for item in session.items.values() if item.same]
+    found = [outcome(list(each.values())) for each in votes.values()] + ["tie"] * len(same)
     counts = Counter(found)
     table = np.array([[one == each for each in OUTCOMES] for one in found], dtype=np.float64)
+    drawn = _Drawn(documents, seed)
     raters = [rater for rater in session.key.raters if any(rater in each for each in votes.values())]
     return Results(
         a=session.key.a,
@@ -121,12 +123,12 @@ def results(session: Session, *, seed: int = 0) -> Results:
         n_items=len(found),
         **{each: counts[each] for each in OUTCOMES},
         both_bad=sum(majority(list(each.values())) == "both-bad" for each in votes.values()),
-        identical=identical,
+        identical=len(same),
         unjudged=len(session.shown) - len(votes),
-        net=Bootstrap(len(found), seed=seed).score(table, _net, len(found)),
-        left=_left(session, list(votes), seed),
-        alpha=_alpha(votes, seed),
-        pairs=tuple(_kappa(votes, pair, seed) for pair in combinations(raters, 2)),
+        net=drawn.score(table, [*votes, *same], _net, len(found)),
+        left=_left(session, list(votes), drawn),
+        alpha=_alpha(votes, drawn),
+        pairs=tuple(_kappa(votes, pair, drawn) for pair in combinations(raters, 2)),
         by_rater=tuple(_counts(session, votes, rater) for rater in raters),
     )
 
@@ -146,40 +148,52 @@ def _vote(choice: Choice, left: Side) -> Vote:
     return left if choice.choice == "left" else other_side(left)
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """The documents of all items, which are drawn to see how far a score may be off."""
+
+    documents: Mapping[str, str]
+    seed: int
+
+    def score(self, table: Array, items: Sequence[str], statistic: Statistic, n: int) -> Score:
+        """Return a metric of `table`, a row an item, with its interval; `n` units of something are counted in it."""
+        counts = by_document(table, [self.documents[item] for item in items])
+        return Bootstrap(len(counts), seed=self.seed).score(counts, statistic, n)
+
+
 def _net(counts: Array) -> Array:
     win, tie, loss = (counts[..., place] for place in range(3))
     return ratio(win - loss, win + tie + loss)
 
 
-def _left(session: Session, items: Sequence[str], seed: int) -> Score:
+def _left(session: Session, items: Sequence[str], drawn: _Drawn) -> Score:
     """Return the share of choices for a side that were for the left one."""
     places = {item: place for place, item in enumerate(items)}
     table = np.zeros((len(items), 2))
     for choice in session.last.values():
         if choice.choice in ("left", "right"):
             table[places[choice.item]] += (choice.choice == "left", 1)
-    return Bootstrap(len(items), seed=seed).score(table, lambda c: ratio(c[..., 0], c[..., 1]), int(table[:, 1].sum()))
+    return drawn.score(table, items, lambda c: ratio(c[..., 0], c[..., 1]), int(table[:, 1].sum()))
 
 
-def _alpha(votes: Mapping[str, Mapping[str, Vote]], seed: int) -> Score:
+def _alpha(votes: Mapping[str, Mapping[str, Vote]], drawn: _Drawn) -> Score:
     """Return Krippendorff's alpha over the items with several raters."""
-    shared = [list(each.values()) for each in votes.values() if len(each) > 1]
+    shared = {item: list(each.values()) for item, each in votes.items() if len(each) > 1}
     if not shared:
         return Score(None, None, None, 0)
-    table = np.array([coincidence([each.count(vote) for vote in VOTES]).ravel() for each in shared])
-    return Bootstrap(len(shared), seed=seed).score(table, lambda c: alpha(_square(c)), len(shared))
+    table = np.array([coincidence([each.count(vote) for vote in VOTES]).ravel() for each in shared.values()])
+    return drawn.score(table, list(shared), lambda c: alpha(_square(c)), len(shared))
 
 
-def _kappa(votes: Mapping[str, Mapping[str, Vote]], raters: tuple[str, str], seed: int) -> PairAgreement:
+def _kappa(votes: Mapping[str, Mapping[str, Vote]], raters: tuple[str, str], drawn: _Drawn) -> PairAgreement:
     one, other = raters
-    shared = [(each[one], each[other]) for each in votes.values() if one in each and other in each]
+    shared = {item: (each[one], each[other]) for item, each in votes.items() if one in each and other in each}
     if not shared:
         return PairAgreement(raters, Score(None, None, None, 0))
     table = np.zeros((len(shared), len(VOTES) ** 2))
-    for place, (first, second) in enumerate(shared):
+    for place, (first, second) in enumerate(shared.values()):
         table[place, VOTES.index(first) * len(VOTES) + VOTES.index(second)] = 1
-    score = Bootstrap(len(shared), seed=seed).score(table, lambda c: kappa(_square(c)), len(shared))
-    return PairAgreement(raters, score)
+    return PairAgreement(raters, drawn.score(table, list(shared), lambda c: kappa(_square(c)), len(shared)))
 
 
 def _square(counts: Array) -> Array:

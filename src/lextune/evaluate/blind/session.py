@@ -120,6 +120,7 @@ class Sitting(Session):
 
         Raises:
             DataError: no name, or one that is too long.
+            MachineError: the disk is full or cannot be written; nobody was seated then.
         """
         rater = self.known(name)
         if rater is not None:
@@ -130,8 +131,9 @@ class Sitting(Session):
                 f"a rater's name has 1 to {MAX_NAME} characters", where=shorten(name, 40) or None, do="type initials"
             )
         places = draw_places(self.shown, len(self.key.raters), self.key.seed)
-        self.key = self.key.model_copy(update={"raters": {**self.key.raters, rater: places}})
-        _write_key(self.folder, self.key)
+        key = self.key.model_copy(update={"raters": {**self.key.raters, rater: places}})
+        _write_key(self.folder, key)  # first: a rater whom the folder does not know must not choose
+        self.key = key
         return rater
 
     def choose(self, choice: Choice) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median_low
@@ -41,7 +41,8 @@ class ExpertMark(BaseModel):
 def read_experts(path: Path) -> dict[str, float]:
     """Read experts' marks from JSON Lines or CSV of {item, mark}; the words of a comparison become 1, -1 and 0.
 
-    Where an item was marked several times, the lower median counts, which is a mark that somebody gave.
+    Where an item was marked several times, points give their lower median, which is a mark that somebody gave. A
+    comparison is won by the answer that more than half of the experts prefer, and else a tie.
 
     Raises:
         DataError: the file cannot be read, or a mark is neither a number nor one of the words.
@@ -49,7 +50,15 @@ def read_experts(path: Path) -> dict[str, float]:
     given: dict[str, list[float]] = defaultdict(list)
     for where, row in read_rows(path, ExpertMark, "give each row an item and a mark"):
         given[row.item].append(_number(row.mark, where))
-    return {item: median_low(marks) for item, marks in given.items()}
+    return {item: _together(marks) for item, marks in given.items()}
+
+
+def _together(marks: Sequence[float]) -> float:
+    """Return what several marks of one item come to; of points that are 0 and 1 only, the majority is the median."""
+    if not CLASSES.issuperset(marks):
+        return median_low(marks)
+    mark, count = Counter(marks).most_common(1)[0]
+    return mark if 2 * count > len(marks) else WORDS["tie"]
 
 
 def _number(mark: str, where: str) -> float:
@@ -67,7 +76,7 @@ def _number(mark: str, where: str) -> float:
 def read_judges(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
     """Read what judges said, from files of `judge.json`'s layout: by judge, the mark of each item.
 
-    A judge is named after its model, and where two files have the same one, after the file too.
+    A judge is named after its model, and where several files have the same one, after the file or its path too.
 
     Raises:
         DataError: a file is not such a result.
@@ -81,7 +90,8 @@ def read_judges(paths: Sequence[Path]) -> dict[str, dict[str, float]]:
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = f"not a judge's result ({type(error).__name__})"
             raise DataError(what, where=str(path), do="give what `lextune judge --out` wrote") from None
-        judges[f"{name} ({path.name})" if name in judges else name] = marks
+        names = (name, f"{name} ({path.name})", f"{name} ({path})")
+        judges[next((each for each in names if each not in judges), names[-1])] = marks
     return judges
 
 

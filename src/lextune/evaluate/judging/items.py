@@ -21,15 +21,17 @@ class Item(BaseModel):
     gold: str | None = None
     a: str
     b: str | None = None
+    document: str | None = None
+    """What it is of, where several items are of one document."""
 
 
 def read_items(path: Path) -> list[Item]:
-    """Read items from JSON Lines, or from CSV with these columns: id, prompt, a, and gold and b where there are any.
+    """Read items from JSON Lines, or from CSV with these columns: id, prompt, a; gold, b, document where there are any.
 
     Raises:
         DataError: the file cannot be read or has no rows, or rows are no items or have an id twice (one error for all).
     """
-    do = "give each row an id of its own, prompt and a, and gold and b where there are any"
+    do = "give each row an id of its own, prompt and a, and gold, b and document where there are any"
     return [item for _, item in read_rows(path, Item, do, key="id")]
 
 

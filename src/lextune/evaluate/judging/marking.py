@@ -12,7 +12,7 @@ from lextune.evaluate.judging.prompts import rubric_prompt
 from lextune.evaluate.judging.rubric import Rubric
 from lextune.evaluate.judging.verdicts import QUIET, Asked, Marks, Told, ask_for, parse_marks
 from lextune.expert.engines.base import Chatter
-from lextune.expert.scoring.intervals import Array, Bootstrap, paired_test, ratio
+from lextune.expert.scoring.intervals import Array, Bootstrap, by_document, paired_test, ratio
 
 TOTAL = "total"
 
@@ -23,6 +23,7 @@ class Marked(NamedTuple):
     id: str
     a: Marks | None
     b: Marks | None
+    document: str | None = None
 
 
 class Marking(NamedTuple):
@@ -44,19 +45,19 @@ class Marking(NamedTuple):
         ]
 
     def as_json(self, seed: int = 0) -> dict[str, Any]:
-        """Return the mean points of each criterion and of the total, with intervals from resampled items.
+        """Return the mean points of each criterion and of the total, with intervals from resampled documents.
 
         `paired` compares the totals of the items whose answers both have marks.
         """
         criteria = self.rubric.criteria
         names = [each.name for each in criteria]
         arms = ("a", "b") if self.paired else ("a",)
-        scores = {arm: self._scores([getattr(one, arm) for one in self.items], names, seed) for arm in arms}
+        scores = {arm: self._scores(arm, names, seed) for arm in arms}
         rows = {
             each.name: {"points": each.points, **{arm: scores[arm][each.name] for arm in arms}} for each in criteria
         }
-        both = [(one.a, one.b) for one in self.items if one.a is not None and one.b is not None]
-        first, second = (_table([pair[place] for pair in both], names)[:, -1] for place in range(2))
+        both = [one for one in self.items if one.a is not None and one.b is not None]
+        first, second = (_table(both, arm, names)[:, -1] for arm in ("a", "b"))
         return {
             "n_items": len(self.items),
             "n": len(both) if self.paired else len(self.marks()),
@@ -66,9 +67,10 @@ class Marking(NamedTuple):
             **self.asked.as_json(),
         }
 
-    def _scores(self, given: Sequence[Marks | None], names: Sequence[str], seed: int) -> dict[str, Any]:
-        table = _table([marks for marks in given if marks is not None], names)
-        bootstrap, n = Bootstrap(len(table), seed=seed), len(table)
+    def _scores(self, arm: str, names: Sequence[str], seed: int) -> dict[str, Any]:
+        given = [one for one in self.items if getattr(one, arm) is not None]
+        table, n = _table(given, arm, names), len(given)
+        bootstrap = Bootstrap(len(table), seed=seed)
         return {
             name: bootstrap.score(table[:, place], _mean, n).as_json() for place, name in enumerate([*names, TOTAL])
         }
@@ -82,14 +84,15 @@ def judge_answers(items: Sequence[Item], chatter: Chatter, rubric: Rubric, told:
     asked = ask_for(chatter, conversations, lambda text: parse_marks(text, rubric), told)
     given = [*asked.verdicts, *[None] * (2 * len(items) - len(conversations))]
     rows = zip(items, given[: len(items)], given[len(items) :], strict=True)
-    return Marking(rubric, tuple(Marked(item.id, a, b) for item, a, b in rows), asked, paired)
+    return Marking(rubric, tuple(Marked(item.id, a, b, item.document) for item, a, b in rows), asked, paired)
 
 
-def _table(marks: Sequence[Marks], names: Sequence[str]) -> Array:
-    """Return [marks, criteria + 1, 2]: the points of each criterion and their sum, and 1."""
+def _table(items: Sequence[Marked], arm: str, names: Sequence[str]) -> Array:
+    """Return [documents, criteria + 1, 2]: an arm's points of each criterion and their sum, and how many marks."""
+    marks: list[Marks] = [getattr(one, arm) for one in items]
     rows = [[*(each.scores[name] for name in names), sum(each.scores.values())] for each in marks]
     points = np.array(rows, dtype=np.float64).reshape(len(rows), len(names) + 1)
-    return np.stack([points, np.ones_like(points)], axis=-1)
+    return by_document(np.stack([points, np.ones_like(points)], axis=-1), [one.document or one.id for one in items])
 
 
 def _mean(counts: Array) -> Array:

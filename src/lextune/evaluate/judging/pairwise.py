@@ -19,7 +19,7 @@ from lextune.evaluate.judging.prompts import pairwise_prompt
 from lextune.evaluate.judging.rubric import Rubric
 from lextune.evaluate.judging.verdicts import QUIET, Asked, PairVerdict, Told, ask_for, parse_pair
 from lextune.expert.engines.base import Chatter
-from lextune.expert.scoring.intervals import Array, Bootstrap, ratio
+from lextune.expert.scoring.intervals import Array, Bootstrap, by_document, ratio
 
 WIN, LOSS, ITEMS, FLIPS, FIRST, SECOND = range(6)  # counts of an item
 BY_PLACE = {"first": 1, "second": -1, "tie": 0}
@@ -31,6 +31,7 @@ class Compared(NamedTuple):
     id: str
     a_first: PairVerdict | None
     b_first: PairVerdict | None
+    document: str | None = None
 
     @property
     def both(self) -> tuple[int, int] | None:
@@ -90,21 +91,22 @@ class Comparison(NamedTuple):
         }
 
     def _table(self) -> Array:
-        """Return counts [items with both verdicts, 6]."""
-        rows = []
+        """Return counts [documents with items that have both verdicts, 6]."""
+        rows, documents = [], []
         for one in self.items:
             if one.both is not None:
                 mark, (a_first, b_first) = one.mark, one.both
                 by_place = (a_first, -b_first)
                 flipped = a_first != b_first
                 rows.append([mark == 1, mark == -1, True, flipped, by_place.count(1), by_place.count(-1)])
-        return np.array(rows, dtype=np.float64).reshape(len(rows), SECOND + 1)
+                documents.append(one.document or one.id)
+        return by_document(np.array(rows, dtype=np.float64).reshape(len(rows), SECOND + 1), documents)
 
 
 def judge_pairs(items: Sequence[Item], chatter: Chatter, rubric: Rubric, told: Told = QUIET) -> Comparison:
     """Compare the answers `a` and `b` of each item, in both orders.
 
-    Of the result's scores, all with intervals from resampled items: `net` is (wins - losses) / n, seen from `a`;
+    Of the result's scores, all with intervals from resampled documents: `net` is (wins - losses) / n, seen from `a`;
     `flip_rate` the share of items whose verdict changes with the order; `position_bias` the share of verdicts for the
     first place among those that name a winner, less one half. Items without two verdicts that can be read are left
     out of all three: n_items = n + those, which are counted by verdict as `invalid` and `too_long`.
@@ -112,4 +114,5 @@ def judge_pairs(items: Sequence[Item], chatter: Chatter, rubric: Rubric, told: T
     conversations = [pairwise_prompt(item, rubric, swapped=swapped) for item in items for swapped in (False, True)]
     asked = ask_for(chatter, conversations, parse_pair, told)
     pairs = zip(asked.verdicts[::2], asked.verdicts[1::2], strict=True)
-    return Comparison(rubric, tuple(Compared(item.id, *pair) for item, pair in zip(items, pairs, strict=True)), asked)
+    compared = (Compared(item.id, *pair, item.document) for item, pair in zip(items, pairs, strict=True))
+    return Comparison(rubric, tuple(compared), asked)

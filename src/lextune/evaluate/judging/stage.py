@@ -104,7 +104,7 @@ def _faithful(
     if len(config.endpoints) > 1:
         raise RecipeError("faithfulness is judged by one model", where="judge.endpoints", do="leave one endpoint")
     (endpoint,) = config.endpoints
-    answered = {one.document_id for one in b}
+    answered = {one.document_id for one in a} & {one.document_id for one in b}
     shared = [document for document in documents if document.id in answered]
     drawn = random.Random(f"{context.seed} judged").sample(shared, min(config.items, len(shared)))
     chat = CachedChat(OpenAiChat(endpoint), out.parent / ANSWERS)
@@ -156,4 +156,4 @@ def _arm(inputs: Inputs, name: str) -> list[Prediction]:
     raise RecipeError(f"no arm {name!r} to judge", where="judge", do=f"use two of {', '.join(arms)}")
 
 
-STAGE = Stage("judge", 1, ("split", "predictions", "base_predictions"), JudgeConfig, run_judge, "judgement")
+STAGE = Stage("judge", 2, ("split", "predictions", "base_predictions"), JudgeConfig, run_judge, "judgement")

@@ -106,6 +106,21 @@ class Bootstrap:
         return Score(float(value), low, high, n)
 
 
+def by_document(table: Array, documents: Sequence[str]) -> Array:
+    """Return the counts of each document, in the order in which they first occur.
+
+    What is in one document hangs together, so that documents are drawn and not items.
+
+    Args:
+        table: items x counts.
+        documents: of each item.
+    """
+    places = {document: place for place, document in enumerate(dict.fromkeys(documents))}
+    summed = np.zeros((len(places), *table.shape[1:]))
+    np.add.at(summed, np.array([places[each] for each in documents], dtype=np.intp), table)
+    return summed
+
+
 def resampled(n_documents: int, metric: Callable[[Array], Array], *, seed: int, rounds: int) -> Array:
     """Return a metric of every resample, in the order of `draw`, of which no more are held at a time than `HELD`.
 
