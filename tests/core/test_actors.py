@@ -17,6 +17,7 @@ from lextune.core import actors
 from lextune.core.actors import Crew, Station, crew, share
 from lextune.core.cluster import opened
 from lextune.core.errors import MachineError, UserError
+from lextune.core.machine import EXIT_MEMORY
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_a_process_that_runs_out_of_memory_ends() -> None:
         "Station(pickle.dumps(partial(partial, bytearray)), 0).work(pickle.dumps(1 << 62))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], check=False)
-    assert done.returncode == actors.OUT_OF_MEMORY
+    assert done.returncode == EXIT_MEMORY
 
 
 def test_where_no_worker_comes_to_work_it_is_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,6 +194,27 @@ def test_what_is_not_to_be_fetched_is_not(monkeypatch: pytest.MonkeyPatch, own_c
     assert asked == [True, False]
 
 
+def test_a_download_that_was_cut_off_is_no_model(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path, tmp_path: Path
+) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    for name in ("config.json", "tokenizer.json", names[0]):
+        (tmp_path / name).write_text("{}")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    with pytest.raises(MachineError, match="org/name: the model is not on this machine"):
+        resolve_base("org/name", fetch=False)
+    with pytest.raises(ModelError, match=f"a model folder without {names[1]}"):
+        resolve_base("org/name")
+    index.write_text("{")
+    with pytest.raises(ModelError) as caught:
+        resolve_base("org/name")
+    assert str(caught.value) == f"{index}: unreadable\n  -> give a complete model folder"
+
+
 def test_without_the_wheel_the_message_says_what_to_run(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MachineError, match=r"smollm2-135m is not on this machine\n.*lextune model fetch smollm2-135m"):

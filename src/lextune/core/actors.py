@@ -25,12 +25,11 @@ from typing import Any, Generic, TypeVar
 from lextune.core.cluster import RETRIES, carried, connected, gave_up, node_check, opened
 from lextune.core.counts import counted
 from lextune.core.errors import UserError
-from lextune.core.machine import out_of_memory
+from lextune.core.machine import EXIT_MEMORY, out_of_memory
 
 T = TypeVar("T")
 U = TypeVar("U")
 END = object()  # comes after the last item
-OUT_OF_MEMORY = 12  # exit status of a process
 Start = Callable[[], Callable[[T], U]]
 
 
@@ -263,7 +262,7 @@ class Station:
             return self._work(item)  # type: ignore[misc]
         except Exception as error:
             if out_of_memory(error):
-                os._exit(OUT_OF_MEMORY)
+                os._exit(EXIT_MEMORY)
             raise
 
 

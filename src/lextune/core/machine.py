@@ -8,6 +8,9 @@ from pathlib import Path
 
 from lextune.core.errors import MachineError
 
+EXIT_MEMORY = 12
+"""The exit status of a process of ours that ran out of memory."""
+
 
 def out_of_memory(error: BaseException) -> bool:
     """Say whether an error is memory that ran out, the machine's or a GPU's.

@@ -137,7 +137,7 @@ def left_out(division: Division) -> list[Drop]:
 
 
 def leakage(documents: Sequence[Document], assignment: Mapping[str, Split]) -> list[Leak]:
-    """Return the pairs of documents in different parts with Jaccard >= 0.5 or containment >= 0.7, in order."""
+    """Return the pairs of documents in different parts whose own words are as alike as `LEAK` says, in order."""
     shared = opening(documents)
     near = overlaps((own_words(document, shared) for document in documents), LEAK)
     return sorted_leaks(near, [document.id for document in documents], assignment)

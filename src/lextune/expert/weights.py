@@ -85,8 +85,8 @@ def resolve_base(name: str, *, fetch: bool = True) -> Base:
     tokenizer = path / "tokenizer.json"
     if not tokenizer.is_file() and native_file(path) is not None:
         write_tokenizer(path)
-    missing = [file for file in ("config.json", "tokenizer.json") if not (path / file).is_file()]
-    if (not weights or missing) and not fetch and path != Path(name).resolve():  # no more than its shape was fetched
+    missing = [file for file in ("config.json", "tokenizer.json", *_shards(path)) if not (path / file).is_file()]
+    if (not weights or missing) and not fetch and path != Path(name).resolve():  # a part of it was fetched
         raise MachineError("the model is not on this machine", where=name, do=f"run `lextune model fetch {name}`")
     if not weights or missing:
         lacks = missing[0] if weights else "safetensors weights"
@@ -97,6 +97,17 @@ def resolve_base(name: str, *, fetch: bool = True) -> Base:
         weights_sha256=_hash_cached(weights),
         tokenizer_sha256=_hash_cached([tokenizer]),
     )
+
+
+def _shards(folder: Path) -> list[str]:
+    """Return the files that a model's weights are in, where they are in several."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return []
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError("unreadable", where=str(index), do="give a complete model folder") from None
 
 
 def _hash_cached(files: list[Path]) -> str:

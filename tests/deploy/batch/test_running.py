@@ -285,6 +285,12 @@ def test_another_version_of_lextune_is_another_setting(
     monkeypatch.setattr("lextune.deploy.batch.options.package_versions", lambda: {"lextune": "9.9"})
     with pytest.raises(UserError, match=rf"other settings: lextune {re.escape(version)}, not 9\.9"):
         batch.run()
+    note = batch.out / "batch.json"
+    note.write_text(
+        json.dumps({name: value for name, value in json.loads(note.read_text()).items() if name != "lextune"})
+    )
+    with pytest.raises(UserError, match=r"other settings: lextune null, not 9\.9"):
+        batch.run()
 
 
 def test_a_folder_whose_name_is_not_utf_8_is_answered(batch: Any, tools: Tools) -> None:

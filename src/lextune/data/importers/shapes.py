@@ -174,7 +174,7 @@ def convert(shape: Shape, row: Row, ignore: Collection[str] = ()) -> list[Item]:
         check_keys(shape, values)
         found = shape.read(values)
         check_turns(found.messages)
-        check_texts((name, *tags, *tags.values()), found)
+        _check_texts((name, *tags, *tags.values()), found)
     except Wrong as error:
         return [Mistake(row.where, str(error))]
     except Unfit as error:
@@ -226,17 +226,8 @@ def check_keys(shape: Shape, values: Values) -> None:
         raise Wrong(f"{missing[0]!r} is missing")
 
 
-def check_texts(names: Iterable[str], found: Conversation) -> None:
-    """Check that a conversation can be written and that something is asked and answered.
-
-    Args:
-        names: other texts of the row, which need not say anything.
-        found: the conversation.
-
-    Raises:
-        Wrong: half a character.
-        Unfit: the question or an answer is empty, or chosen and rejected are the same.
-    """
+def _check_texts(names: Iterable[str], found: Conversation) -> None:
+    """Check that a conversation and the row's `names` can be written, and that something is asked and answered."""
     labels = (part for _, parts in found.labels for part in parts)
     texts = [*names, *(message.content for message in found.messages), found.answer, found.rejected or "", *labels]
     try:

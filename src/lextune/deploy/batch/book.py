@@ -155,11 +155,13 @@ def settle(out: Path, values: Mapping[str, Any]) -> None:
     else:
         try:
             known = json.loads(note.read_text(encoding="utf-8"))
-            other = [name for name in values if known[name] != values[name] and name != "release"]
-        except (ValueError, TypeError, KeyError):
-            raise UserError(f"unreadable {NOTE}", where=str(out), do="choose another --out") from None
+        except ValueError:
+            known = None
+        if not isinstance(known, dict) or "configuration" not in known:
+            raise UserError(f"unreadable {NOTE}", where=str(out), do="choose another --out")
+        other = [name for name in values if known.get(name) != values[name] and name != "release"]
         if other and journal.is_file() and _has_rows(journal):
-            said = "; ".join(f"{name} {_short(known[name])}, not {_short(values[name])}" for name in other)
+            said = "; ".join(f"{name} {_short(known.get(name))}, not {_short(values[name])}" for name in other)
             raise UserError(
                 f"this folder holds a batch with other settings: {said}",
                 where=str(out),

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from lextune.core.errors import DocumentError
+from lextune.core.machine import EXIT_MEMORY
 from lextune.text.reading.base import Limits, Parsed, damaged, well_formed
-from lextune.text.reading.isolate import EXIT_MEMORY
 
 Work = Callable[[bytes, Limits], Parsed | bytes]
 

@@ -17,9 +17,9 @@ from dataclasses import asdict
 from typing import Any
 
 from lextune.core.errors import DocumentError, MachineError
+from lextune.core.machine import EXIT_MEMORY
 from lextune.text.reading.base import Kind, Limits, Parsed
 
-EXIT_MEMORY = 12  # the child's exit status where it ran out of memory
 STOPPED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)  # by somebody who wants it to end: no document does this
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TESSDATA_PREFIX")  # nothing else: no secrets
 
