@@ -54,10 +54,26 @@ def test_what_is_not_there_is_counted() -> None:
         ("The Western region is the Territory.", ["We"]),
         ("The Licensee shall CANCEL the order.", ["CA", ".", "l"]),
         ("It ends on 12/31/2020.", ["2/31/2020", "/", "202"]),
+        ("Acme Inc. and Beta[*].", [".", "[*]"]),
+        ("Fee of _____.", ["___"]),
     ],
 )
 def test_parts_of_words_and_signs_stand_nowhere(text: str, quotes: list[str]) -> None:
     assert ground([text], quotes) == ([], len(quotes))
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "start"),
+    [
+        ("see [*].", "[*]", 4),
+        ("amount: $____.", "$____", 8),
+        ("(***)", "***", 1),
+        ("(_____)", "_____", 1),
+        ("**** (***)", "***", 6),
+    ],
+)
+def test_redactions_stand_before_punctuation(text: str, quote: str, start: int) -> None:
+    assert ground([text], [quote]) == ([(0, start, start + len(quote))], 0)
 
 
 def test_signs_that_stand_by_themselves_are_found() -> None:

@@ -69,7 +69,20 @@ def test_headers_of_left_and_right_pages_may_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["{n} Supply Agreement", "Page {n} of 5 Draft 2020", "Acme, 10-K, Page {n}", "Acme p.{n}", "Acme | A-{n}"]
+    "header",
+    [
+        "{n} Supply Agreement",
+        "Page {n} of 5 Draft 2020",
+        "Acme, 10-K, Page {n}",
+        "Acme p.{n}",
+        "Acme | A-{n}",
+        "https://www.sec.gov/Archives/x.htm {n}/11",
+        "License {n} / 11",
+        "License p.{n} {n}/11",
+        "Page{n} License",
+        "Page {n} of License, Page {n}",
+        "Page {n} License 9",
+    ],
 )
 def test_a_header_may_have_the_number_of_its_page(header: str) -> None:
     sheets = [f"{header.format(n=n)}\n{body}" for n, body in enumerate(BODIES, start=7)]
@@ -87,6 +100,8 @@ def test_a_header_may_have_the_number_of_its_page(header: str) -> None:
         "Section {n}",
         "SCHEDULE {n}",
         "Due on 1/1/200{n}",
+        "Base Rent for {n}/2020",
+        "Base Rent, Lease Year {n}: $11000 per month",
     ],
 )
 @pytest.mark.parametrize("mark", ["\f", ""])

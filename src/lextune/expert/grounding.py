@@ -85,7 +85,8 @@ def ground(texts: Sequence[str], quotes: Sequence[str]) -> Grounded:
 
     A quote that stands in several places is taken where it probably was meant (`lextune.text.spans.choose`). One that
     stands nowhere to the letter, white space apart, may be `ALIKE` to a place with the same numbers in it. A part of
-    a word (`We` in `Western`) is no place, and a quote of signs only (`.`, `[*]`) stands between white space.
+    a word (`We` in `Western`) is no place. A quote of signs only stands between white space (`.`), one of several
+    (`[*]`) also beside other signs.
 
     Args:
         texts: the sentences, white space collapsed.
@@ -110,8 +111,8 @@ def ground(texts: Sequence[str], quotes: Sequence[str]) -> Grounded:
 def _places(known: CollapsedText, quote: str) -> tuple[Span, ...]:
     """Return the places that a quote may have meant: to the letter, else the one that is alike."""
     text = known.original
-    cuts = _parts_word if any(map(str.isalnum, quote)) else _parts_signs
-    whole = tuple(s for s in known.locate(quote) if not (cuts(text, s.start) or cuts(text, s.end)))
+    cuts = _cuts_words if any(map(str.isalnum, quote)) else _cuts_signs
+    whole = tuple(span for span in known.locate(quote) if not cuts(text, span))
     return whole or _alike(known, quote)
 
 
@@ -119,8 +120,17 @@ def _parts_word(text: str, edge: int) -> bool:
     return cuts_word(text, edge) and not _UNSPACED.search(text, edge - 1, edge + 1)
 
 
-def _parts_signs(text: str, edge: int) -> bool:
-    return 0 < edge < len(text) and not (text[edge - 1].isspace() or text[edge].isspace())
+def _cuts_words(text: str, span: Span) -> bool:
+    return _parts_word(text, span.start) or _parts_word(text, span.end)
+
+
+def _cuts_signs(text: str, span: Span) -> bool:
+    """Say whether signs are part of what stands beside them: of a word, or of a row of the same sign."""
+    edges = ((text[span.start - 1 : span.start], text[span.start]), (text[span.end : span.end + 1], text[span.end - 1]))
+    several = span.end - span.start > 1
+    return any(
+        beside and not beside.isspace() and (not several or beside.isalnum() or beside == own) for beside, own in edges
+    )
 
 
 def _alike(known: CollapsedText, quote: str) -> tuple[Span, ...]:

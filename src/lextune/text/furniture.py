@@ -33,7 +33,8 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _PAGE_NUMBER = re.compile(
-    r"^(?:\d{1,4}|[ivxl]{1,7})(?= )|(?<=\bpage )\d{1,4}(?!\w)|(?<!\w)\d{1,4}(?= of \d)"
+    r"^(?:\d{1,4}|[ivxl]{1,7})(?= )|(?:(?<=\bpage )|(?<=\bpage)|(?<=\bp\.)|(?<=\bp\. ))\d{1,4}(?!\w)"
+    r"|(?<!\w)\d{1,4}(?= of \d| ?/ ?\d{1,3}\W*$)"  # of fewer pages than a year has, so no month: 1/2020
     r"|(?<!\w)(?:\d{1,4}|[ivxl]{1,7})(?=\W*$)"
 )
 _NOT_OF_PAGE = re.compile(  # behind it stands the number of an amount, a date or a heading
@@ -235,13 +236,26 @@ def _repeated(lines: Sequence[_Line], sheets: Sequence[Sequence[int]]) -> set[in
 def _keys(line: str, page: int) -> list[str]:
     """Return what a header can have in common with itself on other pages; nothing for what cannot be one.
 
-    That is all that it says, or all but one number, which counts the pages.
+    That is all that it says, or all but one number, which counts the pages, or all but each that does so alike.
     """
     if len(line) > LONGEST or _FORM.search(line) or not _WORD.search(line):
         return []
     said = " ".join(line.casefold().split())
     numbers = [m for m in _PAGE_NUMBER.finditer(said) if not _NOT_OF_PAGE.search(said[: m.start()])]
-    return [said, *(f"{said[: m.start()]}#{_value(m.group()) - page}#{said[m.end() :]}" for m in numbers)]
+    alike: dict[int, list[re.Match[str]]] = defaultdict(list)
+    for number in numbers:
+        alike[_value(number.group()) - page].append(number)
+    counting = [*([number] for number in numbers), *(group for group in alike.values() if len(group) > 1)]
+    return [said, *(_without(said, group, page) for group in counting)]
+
+
+def _without(said: str, numbers: Sequence[re.Match[str]], page: int) -> str:
+    """Return what a line says with how far its page is from each of some numbers in their place."""
+    parts, at = [], 0
+    for number in numbers:
+        parts += [said[at : number.start()], f"#{_value(number.group()) - page}#"]
+        at = number.end()
+    return "".join([*parts, said[at:]])
 
 
 def _is_usual(pages: Sequence[int], count: int) -> bool:

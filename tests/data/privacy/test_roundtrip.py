@@ -205,6 +205,30 @@ def test_the_annotator_has_one_pseudonym(annotator: str, id_: str, name: str, ex
     assert (new.annotator, new.id, new.name) == expected
 
 
+@pytest.mark.parametrize(
+    ("annotator", "value", "expected"),
+    [
+        ("A", "A label of Exhibit A", "A label of Exhibit A"),
+        ("A", ["A", "7-A", "A.jsonl:3, span 1"], ["[PERSON_1]", "7-[PERSON_1]", "[PERSON_1].jsonl:3, span 1"]),
+        (
+            "row",
+            {"what": "row", "where": "row", "reason": "a row"},
+            {"what": "row", "where": "[PERSON_1]", "reason": "a row"},
+        ),
+        ("row", "12-row", "12-[PERSON_1]"),
+    ],
+)
+def test_an_annotators_name_that_is_a_word_is_replaced_where_it_is_all(
+    annotator: str, value: Any, expected: Any
+) -> None:
+    pseudonyms = Pseudonyms()
+    beside = Beside(KINDS, pseudonyms, reversible=True)
+    document = Document(id=f"12-{annotator}", name="12", sha256="0", text="", annotator=annotator)
+    found = look(document, KINDS, reversible=True)
+    beside.learn(document, replace_personal(document, found, pseudonyms, TAGS), found)
+    assert beside.rewritten(value) == expected
+
+
 def test_a_mask_names_an_annotator_once() -> None:
     assert rewritten(Mask(), annotator="jane.roe@firm.com").annotator == "[EMAIL]"
 
@@ -263,6 +287,17 @@ def test_one_person_has_one_number_in_whatever_order_documents_come(texts: tuple
     pseudonyms = Pseudonyms()
     made = [rewritten(pseudonyms, text=text).text for text in texts]
     assert "PERSON_2" not in "".join(made)
+
+
+@pytest.mark.parametrize("name", ["Name: John B. Smith\nName: John Smith", "Name: John Smith\nName: John B. Smith"])
+def test_a_shorter_name_makes_two_people_no_one(name: str) -> None:
+    pseudonyms = Pseudonyms()
+    first = rewritten(pseudonyms, text="Name: John A. Smith\nName: John Smith")
+    assert first.text == "Name: [PERSON_1]\nName: [PERSON_1.2]"
+    again = Pseudonyms("placeholder", list(pseudonyms.rows()))
+    for known in (pseudonyms, again):
+        assert rewritten(known, text=name).text == "Name: [PERSON_2]\nName: [PERSON_2.2]"
+        assert rewritten(known, text="Name: John Albert Smith\nName: John Smith").text.count("[PERSON_1.") == 2
 
 
 def test_one_phone_has_one_number_however_it_is_written() -> None:

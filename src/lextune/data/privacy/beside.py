@@ -1,7 +1,9 @@
 """A dataset's other files, rewritten as its documents are: what was dropped and why, families of near-duplicates.
 
-A document's id and name, and its annotator, become what they became in the documents. Beside them names are searched
-with the people of the document that is spoken of: "Smith shall pay" alone does not tell that Smith is a person.
+A document's id and name, and its annotator, become what they became in the documents; the annotator only where the
+whole string is the name, or an id or a file with it, because a name can be a common word. Beside them names are
+searched with the people of the document that is spoken of: "Smith shall pay" alone does not tell that Smith is a
+person.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from lextune.data.privacy.pseudonyms import Keys, Namer, identify, literals
 from lextune.data.privacy.rewrite import Found, Piece, keys_of, replaced
 
 _TOKEN = re.compile(r"[^\W_]+|.", re.DOTALL)
+_OF_ANNOTATOR = re.compile(r"(?:\d+-)?(?P<who>.+?)(?:\.jsonl(?::\d.*)?)?", re.DOTALL)  # 12-WHO, WHO.jsonl:3, span 1
 People = Mapping[str, Keys]
 """The names of persons as a document writes them, and what they identify there."""
 
@@ -37,6 +40,7 @@ class Beside:
     def __init__(self, kinds: Sequence[Kind], namer: Namer, *, reversible: bool) -> None:
         self._kinds, self._namer, self._reversible = kinds, namer, reversible
         self._new: dict[str, str] = {}
+        self._annotators: dict[str, str] = {}
         self._people: dict[str, People] = {}
         self._sizes: dict[str, set[int]] = {}  # of what is in the two above, by its first word
 
@@ -44,10 +48,12 @@ class Beside:
         """Take in a document, what was found in it and what it became."""
         people = {value: keys for (kind, value), keys in keys_of(old, found).items() if kind == "person"}
         called = {old.id: new.id, old.name: new.name}
-        for before, after in {**called, old.annotator or "": new.annotator or ""}.items():
-            if before != after and (before in called or _has_letter(before)):
+        for before, after in called.items():
+            if before != after:
                 self._new.setdefault(before, after)
                 self._index(before)
+        if old.annotator and new.annotator and old.annotator != new.annotator and _has_letter(old.annotator):
+            self._annotators.setdefault(old.annotator, new.annotator)
         for before in called:
             if people and _has_letter(before):
                 self._people.setdefault(before, people)
@@ -74,7 +80,7 @@ class Beside:
             strings = [item for item in value.values() if isinstance(item, str)]
             named = (self._people[s[a:b]] for s in strings for a, b in self._places(s, self._people))
             people = {name: keys for group in (*named, people) for name, keys in group.items()}
-            return {key: self.rewritten(item, people) for key, item in value.items()}
+            return {k: v if _is_kind(value, k) else self.rewritten(v, people) for k, v in value.items()}
         return value
 
     def _places(self, text: str, among: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
@@ -91,14 +97,24 @@ class Beside:
                     break
 
     def _string(self, text: str, people: People) -> str:
-        places = list(self._places(text, self._new))
+        places = [(start, end, self._new[text[start:end]]) for start, end in self._places(text, self._new)]
+        places = places or list(self._annotator(text))
         found = self._find(text, people) if places else []
         parts, at = [], 0
-        for start, end in places:
+        for start, end, new in places:
             if not any(_outdoes(finding, start, end) for finding in found):
-                parts += [self._plain(text[at:start], people), self._new[text[start:end]]]
+                parts += [self._plain(text[at:start], people), new]
                 at = end
         return "".join([*parts, self._plain(text[at:], people)])
+
+    def _annotator(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Yield where a string that is of an annotator has the name, and what is written instead."""
+        if text in self._annotators:
+            yield 0, len(text), self._annotators[text]
+            return
+        match = _OF_ANNOTATOR.fullmatch(text)
+        if match is not None and match["who"] in self._annotators:
+            yield *match.span("who"), self._annotators[match["who"]]
 
     def _plain(self, text: str, people: People) -> str:
         found = self._find(text, people)
@@ -126,6 +142,11 @@ def _outdoes(finding: Finding, start: int, end: int) -> bool:
     if inside or finding.end <= start or end <= finding.start:
         return False
     return finding.kind == "literal" or (finding.start <= start and end <= finding.end)
+
+
+def _is_kind(values: Mapping[str, Any], key: str) -> bool:
+    """Say whether a value is what a drop is of: a word of lextune's own, such as `row`."""
+    return key == "what" and "reason" in values and isinstance(values[key], str) and values[key].isalpha()
 
 
 def _has_letter(text: str) -> bool:

@@ -44,7 +44,7 @@ class Namer(Protocol):
 class Keys(NamedTuple):
     """What identifies something: its own key; that of the fuller name it is short for; whether it is known by
     its own key in other documents too (a surname alone is not); the keys of that fuller name's shorter whole forms
-    in the document, by which the person may be known already."""
+    in the document, by which the person may be known already, unless a fuller name that does not fit is, too."""
 
     own: str
     fuller: str
@@ -85,6 +85,7 @@ class Pseudonyms:
         self.hashes: dict[str, str] = {}
         """The source's hash that each hash of a rewritten document stands for."""
         self._numbers: dict[tuple[Kind, str], int] = {}
+        self._known: dict[tuple[Kind, int], set[str]] = {}  # the keys of each number
         self._forms: dict[tuple[Kind, int], dict[str, str]] = {}
         self._last: dict[Kind, int] = {}
         for row in rows:
@@ -93,17 +94,30 @@ class Pseudonyms:
     def name(self, kind: Kind, keys: Keys, surface: str) -> str:
         """Return the pseudonym of a spelling, a new one where it has none yet."""
         known = (*((keys.own,) if keys.everywhere else ()), keys.fuller, *keys.shorter)
-        number = next((self._numbers[kind, key] for key in known if (kind, key) in self._numbers), None)
+        numbers = (self._number(kind, key, keys.fuller) for key in known)
+        number = next((number for number in numbers if number is not None), None)
         if number is None:
             number = self._last[kind] = self._last.get(kind, 0) + 1
-        self._numbers.setdefault((kind, keys.fuller), number)
-        if keys.everywhere:
-            self._numbers.setdefault((kind, keys.own), number)
+        for key in (keys.fuller, *((keys.own,) if keys.everywhere else ())):
+            if (kind, key) not in self._numbers:
+                self._learn(kind, key, number)
         forms = self._forms.setdefault((kind, number), {})
         if surface not in forms:
             pseudonym = self._new(kind, number, len(forms) + 1, surface)
             forms[surface], self.originals[pseudonym] = pseudonym, surface
         return forms[surface]
+
+    def _number(self, kind: Kind, key: str, fuller: str) -> int | None:
+        """Return a key's number, None where it is shorter than `fuller` and that of another fuller name as well."""
+        number = self._numbers.get((kind, key))
+        if number is None or key == fuller:
+            return number
+        others = self._known[kind, number]
+        return number if all(k == fuller or _short_for(k, fuller) or _short_for(fuller, k) for k in others) else None
+
+    def _learn(self, kind: Kind, key: str, number: int) -> None:
+        self._numbers[kind, key] = number
+        self._known.setdefault((kind, number), set()).add(key)
 
     def hash(self, new: str, old: str) -> str:
         """Return the new hash, or one made from it where that stands for the hash of another source already."""
@@ -142,7 +156,7 @@ class Pseudonyms:
         kind: Kind = row["kind"]  # type: ignore[assignment]  # written by `rows`
         number = int(row["number"])
         if "key" in row:
-            self._numbers[kind, row["key"]] = number
+            self._learn(kind, row["key"], number)
             return
         self._forms.setdefault((kind, number), {})[row["original"]] = row["pseudonym"]
         self.originals[row["pseudonym"]] = row["original"]

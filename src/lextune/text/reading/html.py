@@ -131,7 +131,7 @@ class _Blocks:
         elif tag == "pre":
             self.pre += 1
         elif tag in ("ol", "ul"):
-            numbered = tag == "ol" and not _UNMARKED.search(element.get("style", ""))
+            numbered = tag == "ol" and "reversed" not in element.attrib and _is_marked(element)
             style = _FORMATS.get(element.get("type", ""), "decimal")
             self.lists.append((number(element.get("start"), 1), style) if numbered else None)
         elif tag == "li":
@@ -144,7 +144,8 @@ class _Blocks:
         count, style = self.lists[-1]
         count = number(item.get("value"), count)
         self.lists[-1] = count + 1, style
-        self.number = f"{self.number} {in_format(count, style)}.".strip()  # after that of an item that begins with it
+        if _is_marked(item):
+            self.number = f"{self.number} {in_format(count, style)}.".strip()  # after that of one that begins with it
 
     def _end(self, tag: str) -> None:
         if tag not in _INLINE and tag != "br":
@@ -180,6 +181,10 @@ class _Blocks:
             self.rows[-1][-1].append(block)
         else:
             self.blocks.append(block)
+
+
+def _is_marked(element: Any) -> bool:
+    return not _UNMARKED.search(element.get("style", ""))
 
 
 def _skipped(element: Any) -> bool:
