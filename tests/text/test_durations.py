@@ -42,6 +42,20 @@ def test_end_of(start: str, duration: object, expected: str | None) -> None:
         ("until December 31, 2012, or two years", "2010-03-01", "2012-12-31"),
         ("on thirty (30) days notice, after two years", "2010-03-01", "2012-03-01"),
         ("five (5) years from the Effective Date", None, None),
+        (
+            "It begins March 1, 2018 and runs five years; the first fee is due 30 days after April 1, 2018",
+            None,
+            "2023-03-01",
+        ),
+        (
+            "The term commences on January 1, 2015 and continues for five (5) years. "
+            "Fees are due within 30 days after June 30, 2015",
+            None,
+            "2020-01-01",
+        ),
+        ("shall expire five (5) years after January 1, 2019", None, "2024-01-01"),
+        ("expires on the fifth anniversary of January 1, 2019", None, "2024-01-01"),
+        ("expires on the 5-year anniversary of January 1, 2019", None, "2024-01-01"),
         ("two to three years from the Effective Date", "2010-03-01", None),
         ("2 1/2 years from the Effective Date", "2010-03-01", None),
         ("until it is terminated by a party", "2010-03-01", "perpetual"),

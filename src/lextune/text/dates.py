@@ -77,10 +77,13 @@ _END_CUE = re.compile(
 )
 _COUNTED = re.compile(
     r"(?:\b(?:days?|weeks?|months?|quarters?|years?|anniversary)\b[^.;]{0,40}"
-    r"\b(?:after|following|(?P<back>before|preceding|prior\s+to))"
+    r"\b(?:after|following|before|preceding|prior\s+to)"
     rf"|(?:\banniversary|(?:\b{NUMBER_WORDS}|\d)\)?[\s-]*(?:\w+\s+)?(?:days?|weeks?|months?|quarters?|years?))"
     r"\s+of)\s+(?:the\s+)?(?:(?:\w+\s+)?date\s+of\s+)?$",
     re.I,
+)
+_SINCE = re.compile(
+    r"['’]?(?:\s+anniversary)?\s+(?:after|following|of)\s+(?:the\s+)?(?:(?:\w+\s+)?date\s+of\s+)?", re.I
 )
 _ENDS_EFFECTIVE = re.compile(r"\b(?:terminat|expir|end)\w*[\s,]+(?:be\s+)?effective\b[^.;]{0,40}$", re.I)
 
@@ -180,16 +183,17 @@ def same_date(gold: str, answer: str) -> bool:
     return all(wanted in ("X", given) for wanted, given in zip(gold, answer, strict=True))
 
 
-def counted_from(text: str) -> str | None:
+def counted_from(text: str, end: int) -> str | None:
     """Return the date after which a length of time is counted, "five years after January 1, 2019"; None where none is.
 
-    Where one is counted back from a date, "90 days before December 1, 2020", there is none.
+    Args:
+        text: a whole quoted passage, its white space collapsed.
+        end: where the length ends; the date follows it directly.
     """
-    for date in find_dates(text):
-        counted = _COUNTED.search(text, max(0, date.start - NEAR), date.start)
-        if counted and not counted["back"] and date.has_year:
-            return date.stated
-    return None
+    since = _SINCE.match(text, end)
+    if since is None:
+        return None
+    return next((date.stated for date in find_dates(text) if date.start == since.end() and date.has_year), None)
 
 
 def runs_until_ended(text: str) -> bool:

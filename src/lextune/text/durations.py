@@ -40,12 +40,12 @@ TOLERANCE = 0.02
 """Two lengths are the same within 2 %: 30 days are a month, 180 days six; 4 weeks are no month."""
 
 _BRACKETS = rf"(?:\s*(?:\(\s*(?:[\d./½]{{1,7}}|{NUMBER_WORDS})\s*\)|\)))?"
-_ANY_NUMBER = rf"(?:\b(?>{NUMBER_WORDS})|(?<![\d.,$])(?<!\d/)\d{{1,3}}){_BRACKETS}"
+_ANY_NUMBER = rf"(?:\b(?>{NUMBER_WORDS})|(?<![\d.,$])(?<!\d[/:])\d{{1,3}}){_BRACKETS}"
 _THAN = (
     r"(?:(?:in\s+no\s+event|not?)\s+)?"
     r"(?:(?:more|less|fewer|greater|longer|later|earlier)\s+than|at\s+(?:least|most)|up\s+to)\s+"
 )
-_JOINT = rf"(?:\s*(?P<dash>[-\u2010-\u2014])\s*|,?\s+(?:to|or|nor|but|and)\s+(?:{_THAN})?)"
+_JOINT = rf"(?:\s*(?P<dash>[-\u2010-\u2014])\s*|,?\s+(?:to|or|nor|but|(?P<and>and))\s+(?P<than>{_THAN})?)"
 _OTHERS = rf"(?P<others>(?:{_ANY_NUMBER}\s*,\s*){{0,3}}{_ANY_NUMBER}{_JOINT})"  # "three (3), five (5) or" ten years
 _FRACTION = r"\d{1,3}/\d{1,3}|\d{0,3}\s?[¼½¾]|(?:\b(?:one|an?)[\s-]+)?\bhalf(?:[\s-]+(?:of\s+)?an?)?\b"
 _NUMBER = rf"(?:\b(?P<words>{NUMBER_WORDS})|(?<![\d.,])(?<!\d/)(?:(?P<digits>\d{{1,4}})|(?P<fraction>{_FRACTION})))"
@@ -55,10 +55,15 @@ _UNIT = r"(?P<unit>days?|weeks?|months?|quarters?|years?)\b"
 _DURATION = re.compile(rf"{_BEGINS}{_OTHERS}?{_NUMBER}{_BRACKETS}[\s~-]*(?P<kind>{_KIND}){_UNIT}", re.I)
 _STATED = re.compile(rf"\b{NUMBER_WORDS}|\d+(?:[./]\d+|½)?", re.I)
 _AND_MORE = re.compile(rf"\s*(?P<joint>,|and|,\s*and)\s+{_DURATION.pattern}", re.I)
-_AND_HALF = re.compile(r"\s+and\s+(?:an?|one)[\s-]+half\b", re.I)
-_LABEL = re.compile(
-    rf"\b(?:{'|'.join(calendar.month_name[1:])}|section|article|clause|paragraph|exhibit|schedule)s?\s+$", re.I
+_AND_HALF = re.compile(r"\s+and\s+(?:an?|one)[\s-]+half\b(?!\s+of\b)", re.I)
+_BETWEEN, _BARE = re.compile(r"\bbetween\s+$", re.I), re.compile(r"[\d\s,]+(?:and\s+)?", re.I)
+LABEL = re.compile(
+    rf"(?:\b(?:{'|'.join(calendar.month_name[1:])}|section|article|clause|paragraph|exhibit|schedule|annex|appendix"
+    r"|phase|version|part|item|lot|step|stage|tier|level|option|table|chapter|attachment|addendum|amendment|milestone"
+    r"|page|line|rule|form|number|(?<!each )(?<!every )(?<!per )(?<!any )(?<!a )year)(?:e?s)?|\bnos?\.|[§#])\s*$",
+    re.I,
 )
+"""What stands before a number that is the name of a thing: `Section 9`, `June 1`."""
 _PERIODIC = re.compile(
     r"\b(?P<unit>year|month|quarter|week)[- ]to[- ](?P=unit)\b|\b(?:each|every|per|an?|another)"
     r"\s+(?:calendar\s+)?(?P<each>year|month|quarter)\b(?![\s-]to\b)|\b(?P<adverb>annual|yearly|monthly|quarterly)"
@@ -174,7 +179,7 @@ def end_of_term(text: str, start: str | None = None) -> str | None:
     term = min(lengths, key=lambda one: one.start)
     if term.value is None or not term.sure:
         return None
-    since = counted_from(text) or read_date(text, START) or start or ""
+    since = counted_from(text, term.end) or read_date(text, START) or start or ""
     return end_of(since, {"value": term.value, "unit": term.unit})
 
 
@@ -252,8 +257,14 @@ def _read(match: re.Match[str]) -> _Found | None:
 
 
 def _are_alternatives(match: re.Match[str]) -> bool:
-    """Say whether the numbers before a length are alternatives to its own: no `June 1 and`, no `2-` of 1-year terms."""
-    if _LABEL.search(match.string, max(0, match.start() - NEAR), match.start()):
+    """Say whether the numbers before a length are alternatives to its own: no `June 1 and`, no `2-` of 1-year terms.
+
+    Bare digits before an "and" are none, unless it goes on with "no more than" and the like, or begins with "between".
+    """
+    before = match.string, max(0, match.start() - NEAR), match.start()
+    if LABEL.search(*before):
+        return False
+    if match["and"] and not match["than"] and _BARE.fullmatch(match["others"]) and not _BETWEEN.search(*before):
         return False
     if not match["dash"] or match["fraction"]:
         return True

@@ -27,8 +27,13 @@ _GOES_ON = (  # what of one name follows after its first suffix
 COMPANY_SUFFIX = re.compile(rf"(?<![\w.]){_SUFFIX}(?!\w)\.?{_GOES_ON}*")
 _BETWEEN = re.compile(r"\b(?:by and between|by and among|between|among(?:st)?)\b:?", re.I)
 _PREAMBLE = re.compile(  # no name: "The Space Between Us LLC"
-    r"(?:^|^(?i:this)\b.*?\b|\b(?i:by\s+and)\s+)(?i:between|among(?:st)?)\b|\b(?:between|among(?:st)?)\b"
+    r"(?:^(?i:this)\b.*?\b|\b(?i:by\s+and)\s+)(?i:between|among(?:st)?)\b|\b(?:between|among(?:st)?)\b"
 )
+_BEGINS_BETWEEN = re.compile(r"(?:between|among(?:st)?)\b", re.I)
+_AND_ANOTHER = re.compile(  # "Between Alder, Inc. and Birch LLC", but "Between The Lines LLC"
+    rf"(?:^|[;\n])\s*(?i:between|among(?:st)?)\b(?:\s*:|[^;\n]*?(?:[,.)]|\b{_SUFFIX})[;\n]?\s*\b(?i:and)\b)"
+)
+_LAST_NAME = re.compile(r"\),?\s*and\s+((?:[A-Z][\w'’-]*\.?\s+){1,3}[A-Z][\w'’-]*)\.?$")
 _DOCUMENT = re.compile(
     r"this\s+(?:[\w-]+\s+){0,5}?(?:agreement|contract|lease|licen[sc]e|amendment|memorandum)\b", re.I
 )
@@ -78,9 +83,10 @@ def read_parties(text: str) -> list[str] | None:
         text: names apart by line breaks or semicolons, or the sentence that introduces them.
     """
     names: list[str] = []
+    opens = _AND_ANOTHER.search(text)
     for line in re.split(r"[;\n]+", text):
         piece = " ".join(line.split())
-        in_sentence = len(piece.split()) > LONG or _PREAMBLE.search(piece)
+        in_sentence = len(piece.split()) > LONG or _PREAMBLE.search(piece) or (opens and _BEGINS_BETWEEN.match(piece))
         names += _from_sentence(piece) if in_sentence else _from_piece(piece)
     by_key: dict[str, str] = {}
     for name in names:
@@ -166,16 +172,23 @@ def _from_piece(piece: str) -> list[str]:
 
 
 def _from_sentence(text: str) -> list[str]:
-    """Return the names in a sentence: what stands before a defined term or ends in a company's suffix."""
+    """Return the names in a sentence: what stands before a defined term or ends in a company's suffix.
+
+    The last of those that it is "between" may have neither.
+    """
     opening = _BETWEEN.search(text)
     rest = text[opening.end() :] if opening else text
     names = []
-    for chunk in re.split(r"\)[,;]?\s*(?:and\b|;|,)?\s*", _mark_terms(rest)):
+    marked = _mark_terms(rest)
+    for chunk in re.split(r"\)[,;]?\s*(?:and\b|;|,)?\s*", marked):
         head, mark, term = chunk.strip().partition("\x00")
         if not COMPANY_SUFFIX.search(head) and (not mark or term == _TOGETHER):
             continue
         if not _META.search(head) and head[:1].isupper():
             names += [name for part in _split(head) if (name := _tidy(part))]
+    last = _LAST_NAME.search(marked.rstrip()) if opening else None
+    if last is not None and (name := _tidy(last[1])) and name not in names:
+        names.append(name)
     return names
 
 

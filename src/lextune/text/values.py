@@ -21,8 +21,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lextune.text.dates import names_end, names_start, read_date, same_date
-from lextune.text.durations import end_of_term, read_duration, same_duration
+from lextune.text.dates import NEAR, names_end, names_start, read_date, same_date
+from lextune.text.durations import LABEL, end_of_term, read_duration, same_duration
 from lextune.text.jurisdictions import read_jurisdiction, same_jurisdiction
 from lextune.text.numerals import NUMBER_WORDS, number
 from lextune.text.parties import read_roles, same_parties
@@ -156,7 +156,8 @@ _OTHER_NATIONS = (  # whose currency is a $ too
     "|liberian|mexican|namibian|surinamese|taiwanese|taiwan|trinidadian|tobago|uruguayan|zimbabwean"
 )
 _AMOUNT = (
-    r"(?P<amount{0}>\d{{1,3}}(?: \d{{3}})+(?:[.,]\d+)?(?!\d)|\d(?:\d|[.,'’](?=\d))*)"
+    r"(?P<amount{0}>(?<!\d )\d{{1,3}}(?= 000|(?: \d{{3}}){{2}})(?: \d{{3}})++(?:[.,]\d++)?(?!\d)"
+    r"|\d(?:\d|[.,'’](?=\d))*)"
     r"(?:\s*(?P<scale{0}>(?:thousand|million|billion|trillion|lakh|crore)s?|mil|mio|mln|mm|mn|bln|bn|tn|[km])\b)?"
 )
 _SIGN = "|".join(re.escape(sign) for sign in sorted(_SYMBOLS, key=len, reverse=True))
@@ -174,7 +175,9 @@ _MONEY = re.compile(
 )
 _RANGE = re.compile(rf"\s*(?:[-\u2010-\u2014]|(?P<joint>to|and)\b)\s*(?:{_SIGN}|{_CODES})?\s*{_AMOUNT.format(4)}", re.I)
 _MORE_WORDS = re.compile(rf"\s+(?:and\s+)?({NUMBER_WORDS})", re.I)
-_DIGITS_BEFORE, _DIGITS_AFTER = re.compile(r"\d $"), re.compile(r" \d{3}")
+_COUNTED = r"\s*(?:%|per\s?cent\b|(?:hour|day|week|month|year|share|unit)s?\b)"
+_DIGITS_BEFORE, _DIGITS_AFTER = re.compile(r"\d $"), re.compile(rf" \d{{3}}(?!{_COUNTED})", re.I)
+_IS_COUNT = re.compile(_COUNTED, re.I)
 _GROUPED = (  # an amount, what groups its digits, and what parts its cents
     (re.compile(r"(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4}|\d{1,2}(?:,\d{2}){1,4},\d{3})(?:\.\d{1,6})?"), ",", "."),
     (re.compile(r"\d{1,3}(?:\.\d{3}){2,4}|(?:\d{1,15}|\d{1,3}(?:\.\d{3}){1,4}),\d{1,2}"), ".", ","),
@@ -220,11 +223,16 @@ def _scale_of_range(text: str, match: re.Match[str], currency: str) -> int | Non
 
 
 def _goes_on(text: str, match: re.Match[str], which: str) -> bool:
-    """Say whether more of a number stands beside an amount: `$1 0000`, `$1 million five hundred thousand`."""
+    """Say whether more of a number stands beside an amount: `$1 0000`, `$1 million five hundred thousand`.
+
+    So it is where groups apart by spaces may be two numbers, `Article 3 100 000 dollars`, `$2 000 365 days`.
+    """
     if match[f"scale{which}"]:
         more = _MORE_WORDS.match(text, match.end(f"scale{which}"))
         return more is not None and (number(more[1]) or 0) >= 100
     start, end = match.span(f"amount{which}")
+    if " " in text[start:end] and (LABEL.search(text, max(0, start - NEAR), start) or _IS_COUNT.match(text, end)):
+        return True
     if re.search(r"[.,'’]", text[start:end]):
         return False
     return bool(_DIGITS_AFTER.match(text, end) or _DIGITS_BEFORE.search(text, max(0, start - 2), start))
