@@ -223,6 +223,18 @@ def _general(number: int) -> ChatExample:
     return ChatExample(document_id=f"{GENERAL}{number}", messages=messages, completion="General answer.")
 
 
+def untuned(base: Base, monkeypatch: pytest.MonkeyPatch, said: str) -> list[str]:
+    """Let the untuned base say this to every prompt; return the prompts, as they come."""
+    prompts: list[str] = []
+
+    def script(prompt: Sequence[int], grammar: str | None) -> str:
+        prompts.append(Codec(base.path).decode(prompt))
+        return said
+
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
+    return prompts
+
+
 @pytest.mark.parametrize("task", ["clause-extraction", "instruction"])
 def test_general_instructions_are_no_worked_examples(
     base: Base,
@@ -233,13 +245,7 @@ def test_general_instructions_are_no_worked_examples(
     tmp_path: Path,
     task: str,
 ) -> None:
-    prompts: list[str] = []
-
-    def script(prompt: Sequence[int], grammar: str | None) -> str:
-        prompts.append(Codec(base.path).decode(prompt))
-        return "{}"
-
-    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
+    prompts = untuned(base, monkeypatch, "{}")
     shot = ChatExample(document_id="d", messages=(Message(role="user", content="A sentence."),), completion="No.")
     rows = [shot, shot.model_copy(update={"document_id": "e"})] if task == "instruction" else WINDOWS
     mixed = [*map(_general, range(9)), *rows, *map(_general, range(9, 40))]
@@ -280,13 +286,7 @@ def test_the_untuned_base_writes(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    prompts: list[str] = []
-
-    def script(prompt: Sequence[int], grammar: str | None) -> str:
-        prompts.append(Codec(base.path).decode(prompt))
-        return " Yes. "
-
-    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
+    prompts = untuned(base, monkeypatch, " Yes. ")
     rows = [
         ChatExample(document_id=f"d{n}", messages=(Message(role="user", content=f"Shot {n}?"),), completion="No.")
         for n in range(4)
