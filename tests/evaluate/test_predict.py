@@ -190,6 +190,19 @@ def _base_config(base: Base, schema: str, task: str, documents: int) -> PredictB
     )
 
 
+def untuned(base: Base, monkeypatch: pytest.MonkeyPatch, said: str, *, constrained: bool = False) -> list[str]:
+    """Let the untuned base say this to every prompt, all under a grammar if `constrained`; return them as they come."""
+    prompts: list[str] = []
+
+    def script(prompt: Sequence[int], grammar: str | None) -> str:
+        prompts.append(Codec(base.path).decode(prompt))
+        assert grammar is not None or not constrained
+        return said
+
+    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
+    return prompts
+
+
 def test_the_untuned_base_points_with_and_without_examples(
     base: Base,
     split: Artifact,
@@ -198,14 +211,7 @@ def test_the_untuned_base_points_with_and_without_examples(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    prompts: list[str] = []
-
-    def script(prompt: Sequence[int], grammar: str | None) -> str:
-        prompts.append(Codec(base.path).decode(prompt))
-        assert grammar is not None
-        return '{"Law":[1]}'
-
-    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
+    prompts = untuned(base, monkeypatch, '{"Law":[1]}', constrained=True)
     examples = seal("examples", lambda f: write_jsonl(f / "train.jsonl", WINDOWS) * 0)
     out = tmp_path / "out"
     out.mkdir()
@@ -221,18 +227,6 @@ def test_the_untuned_base_points_with_and_without_examples(
 def _general(number: int) -> ChatExample:
     messages = (Message(role="user", content=f"General question {number}?"),)
     return ChatExample(document_id=f"{GENERAL}{number}", messages=messages, completion="General answer.")
-
-
-def untuned(base: Base, monkeypatch: pytest.MonkeyPatch, said: str) -> list[str]:
-    """Let the untuned base say this to every prompt; return the prompts, as they come."""
-    prompts: list[str] = []
-
-    def script(prompt: Sequence[int], grammar: str | None) -> str:
-        prompts.append(Codec(base.path).decode(prompt))
-        return said
-
-    monkeypatch.setattr(predict_base, "base_generator", lambda *_: ScriptedGenerator(script))
-    return prompts
 
 
 @pytest.mark.parametrize("task", ["clause-extraction", "instruction"])
